@@ -1,0 +1,231 @@
+"""One call as values: what is asked (`Request`), what comes back (`Response`), and what happens meanwhile (events).
+
+Nothing here has an identity or does I/O; equal content is equal. Ids, rows and times belong to `orchestrator_nb.runs`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from orchestrator_nb.catalog import ModelSpec
+from orchestrator_nb.messages import Message, Part, Text, Thinking, ToolCall
+
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error"]
+Source = Literal["live", "cache", "replay", "simulated"]
+
+KEY_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may ask for; ``schema`` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """What the user set, and only that: a field that is ``None`` (or empty) is never sent.
+
+    ``max_tokens`` counts thinking too. ``effort`` is one of none minimal low medium high xhigh max. ``thinking`` is a budget in tokens, or True/False.
+    ``schema`` is a JSON Schema for the answer, ``json`` asks for any valid JSON. ``extra`` goes into the vendor's body as it is.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    effort: str | None = None
+    thinking: bool | int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    schema: Mapping[str, Any] | None = None
+    json: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields the user set, by name."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {
+            name: value for name, value in pairs if value is not None and value is not False and value not in ((), {})
+        }
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to one model.
+
+    ``sample`` is the index of a repeat and part of the key: five repeats are five answers. ``resume`` is a vendor's token for the rest of a paused answer.
+    ``stream`` and ``tags`` change how the answer travels, never what it is, so they are not part of the key.
+    """
+
+    model: ModelSpec
+    messages: tuple[Message, ...]
+    system: str | None = None
+    params: Params = Params()
+    sample: int = 0
+    resume: str | None = None
+    stream: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        """The text of the last user turn."""
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) over canonical JSON of a named list of fields and a version. Never depends on a secret."""
+        content = {
+            "v": KEY_VERSION,
+            "origin": self.model.vendor.base_url,
+            "kind": self.model.vendor.kind,
+            "model": self.model.id,
+            "system": self.system,
+            "messages": [_plain(message) for message in self.messages],
+            "params": _plain(self.params.given),
+            "sample": self.sample,
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """JSON types only: dataclasses by name and fields, bytes as base64."""
+    match value:
+        case bytes():
+            return b64encode(value).decode()
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case str() | int() | float() | bool() | None:
+            return value
+        case _:
+            return {"type": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens. ``input`` contains ``cached`` (read from the vendor's cache) and ``written`` (stored there); ``output`` contains ``reasoning``.
+
+    ``None`` means that the vendor did not say.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    written: int | None = None
+    reasoning: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        mine, theirs = asdict(self), asdict(other)
+        return Usage(**{name: _sum(mine[name], theirs[name]) for name in mine})
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a + b
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """USD, or ``None`` when unknown, never 0 for unknown; ``source`` says who priced it: user, server, genai-prices, estimate, none."""
+
+    usd: Decimal | None = None
+    source: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model answered. ``model`` is the id in the vendor's answer, ``raw_id`` the vendor's id of this exchange.
+
+    ``complete`` is False when the stream broke: the text so far is kept. ``notices`` are sentences for the user (a dropped parameter, replaced bytes).
+    ``parsed`` is the JSON value when a schema or JSON was asked for. ``resume`` is set with ``finish == "pause"`` where the vendor can go on.
+    """
+
+    model: str
+    parts: tuple[Part, ...] = ()
+    finish: Finish = "stop"
+    finish_raw: str | None = None
+    usage: Usage = Usage()
+    raw_id: str | None = None
+    complete: bool = True
+    cost_reported: Decimal | None = None
+    cost: Cost = Cost()
+    source: Source = "live"
+    resume: str | None = None
+    parsed: Any = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The answer's text without thoughts."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def thinking(self) -> str:
+        """The thoughts the vendor showed, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Thinking))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls the model asks for."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+
+# Events: progress only. The outcome is returned or raised, never an event.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request is going out (attempt ``number``, from 1)."""
+
+    number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of the thoughts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Attempt ``number`` failed with ``kind``; the next starts after ``wait_s`` seconds."""
+
+    number: int
+    wait_s: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Held back for ``wait_s`` seconds (``None``: until a place is free) because of ``reason``."""
+
+    reason: str
+    wait_s: float | None = None
+
+
+Event = Started | Delta | ThinkingDelta | Retrying | Waiting

@@ -1,0 +1,58 @@
+"""A key as a handle: it names itself, shows a fingerprint, and lets its value out only to the origins it is bound to.
+
+The value leaves through `Secret.release` alone, which the transport calls inside its auth flow. Python cannot hide a value from code that
+runs in the same process; what this stops is files, outputs, tracebacks, logs and pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import NoReturn, Self
+
+from orchestrator_nb.errors import VaultError
+
+_FINGERPRINT_LABEL = b"orchestrator-nb fingerprint v1"
+
+
+def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
+    """The first 8 hex digits of HMAC-SHA256: tells two keys apart and gives no character of either away."""
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:8]
+
+
+class Secret:
+    """An opaque key for one vendor. ``origins`` are ``scheme://host:port``; asking for another origin raises `VaultError`."""
+
+    __slots__ = ("__fetch", "__label", "__origins", "__weakref__")
+
+    def __init__(
+        self, vendor: str, value: str | Callable[[], str], origins: frozenset[str], *, fp: str | None = None
+    ) -> None:
+        self.__fetch = value if callable(value) else lambda: value
+        self.__origins = origins
+        self.__label = f"<key {vendor} fp:{fp or fingerprint(self.__fetch())}>"
+
+    def release(self, origin: str) -> str:
+        """The value, for a request that goes to ``origin`` and nowhere else."""
+        if origin not in self.__origins:
+            raise VaultError(f"{self!r} is bound to {', '.join(sorted(self.__origins))} and is not sent to {origin}.")
+        return self.__fetch()
+
+    def __repr__(self) -> str:
+        return self.__label
+
+    def __format__(self, spec: str) -> str:
+        return format(self.__label, spec)
+
+    def __dir__(self) -> list[str]:
+        return []
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a key cannot be pickled; open the vault where it is needed")
