@@ -209,7 +209,7 @@ class ServerFailure(ProviderError):
 
 
 class BreakerOpen(ProviderError):
-    """This model failed too often just now; not asked again until the pause is over."""
+    """The model failed too often just now; not asked again until the pause is over."""
 
 
 class BadResponse(ProviderError):

@@ -1,0 +1,77 @@
+# One entrance for everything. `make` alone shows this help. Each target sets itself up from nothing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+export PYTHONUTF8 = 1
+# Plain pip where uv is absent: slower, same result.
+PIP = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+
+.PHONY: help install demo test test-fast soak lab lint format types floors notebooks browser bench docs clean all
+
+help:  ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+$(VENV)/.ready: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	@test -f $(VENV)/.ready || $(PIP) -e '.[lab]'
+	@touch $@
+
+install: $(VENV)/.ready  ## create .venv and install everything for development
+
+demo: $(VENV)/.demo  ## run the quickstart against the simulator and print its comparison
+	@$(BIN)/onb demo
+
+lab: $(VENV)/.demo  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+test: $(VENV)/.ready browser-ready lint types  ## every test: fast parts first, then notebooks and the browser
+	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak" -x
+	$(BIN)/python -m pytest -q -m "slow and not browser and not soak"
+	$(BIN)/python -m pytest -q --nbmake --nbmake-kernel=python3 notebooks
+	$(BIN)/python -m pytest -q -m "browser and not soak"
+
+test-fast: $(VENV)/.ready  ## the parts of a few seconds each
+	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak"
+
+soak: $(VENV)/.ready  ## long runs that make test leaves out
+	$(BIN)/python -m pytest -q -m soak --timeout 3600
+
+lint: $(VENV)/.ready  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.ready  ## rewrite to the common format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.ready  ## strict types
+	$(BIN)/mypy
+
+notebooks: $(VENV)/.ready  ## run the notebooks against the simulator
+	$(BIN)/python -m pytest -q --nbmake --nbmake-kernel=python3 notebooks
+
+browser-ready:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation fonts-noto-color-emoji >/dev/null; \
+	  else echo "The browser tests need Chromium: apt-get install chromium (or set ORCHESTRATOR_NB_NO_BROWSER=1)."; fi; }
+
+browser: $(VENV)/.ready browser-ready  ## drive JupyterLab in Chromium
+	$(BIN)/python -m pytest -q -m browser
+
+bench: $(VENV)/.ready  ## ratios to raw aiohttp and to other clients, side by side
+	$(BIN)/python -m benchmarks
+
+all: test bench  ## what CI runs, and the benchmarks
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
