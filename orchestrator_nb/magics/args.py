@@ -1,0 +1,190 @@
+"""The first line of ``%%llm`` as a frozen `Line`: what was typed, checked for form only. Knows nothing of sessions.
+
+The table `OPTIONS` is the one place where an option is written down: the parser, the help and completion are made from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics.words import split
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What stood in the first line. Values may still hold ``{{ … }}``; ``grid`` values and ``over`` are text not yet looked up."""
+
+    name: str | None = None
+    models: tuple[str, ...] = ()
+    system: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    over: str | None = None
+    grid: Mapping[str, str] = field(default_factory=dict)
+    repeat: int = 1
+    schema: str | None = None
+    json: bool = False
+    files: tuple[str, ...] = ()
+    max_parallel: int | None = None
+    timeout: float | None = None
+    on_error: str = "continue"
+    no_stream: bool = False
+    quiet: bool = False
+    dry_run: bool = False
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its names, what it takes (an empty ``metavar`` is a switch), and what it does."""
+
+    flags: tuple[str, ...]
+    metavar: tuple[str, ...]
+    help: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"takes seconds above 0, not {text!r}")
+    return seconds
+
+
+ON_ERROR: Final = ("return", "continue", "stop")
+
+OPTIONS: Final = (
+    Option(("-m", "--model"), ("MODEL",), "a model, the same as naming it; repeatable", {"action": "append"}),
+    Option(("-s", "--system"), ("TEXT",), "the system prompt"),
+    Option(
+        ("-o", "--option"),
+        ("KEY", "VALUE"),
+        "a parameter such as temperature, max_tokens, seed or effort; repeatable",
+        {"action": "append", "nargs": 2},
+    ),
+    Option(("--over",), ("FRAME",), "one prompt per row of a DataFrame or list of dicts; its columns fill the template"),
+    Option(
+        ("--grid",),
+        ("NAME=EXPR",),
+        "all values of a notebook variable, or of a literal list, for {{ NAME }}; repeatable",
+        {"action": "append"},
+    ),
+    Option(("--repeat",), ("N",), "N samples of each prompt", {"type": _at_least_one, "default": 1}),
+    Option(
+        ("--schema",),
+        ("SPEC",),
+        'an answer in this shape: "name, age int: years", a JSON Schema, or the name of a pydantic model; becomes columns',
+    ),
+    Option(("--json",), (), "any valid JSON as the answer"),
+    Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
+    Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
+    Option(("--timeout",), ("S",), "seconds for each call", {"type": _seconds}),
+    Option(
+        ("--on-error",),
+        ("WHAT",),
+        "return: failures are rows and the cell succeeds; continue (default): all run, then the cell fails; "
+        "stop: the first failure ends the run",
+        {"choices": ON_ERROR, "default": "continue"},
+    ),
+    Option(("--no-stream",), (), "show the answer only when it is complete"),
+    Option(("--quiet",), (), "show nothing; the DataFrame is assigned"),
+    Option(("--dry-run",), (), "say what would be asked, and ask nothing"),
+    Option(("--yes",), (), "go ahead with a grid above limits.confirm_calls"),
+)
+
+_ASSIGNMENT = re.compile(r"^\s*([^\W\d]\w*)\s*<<(?:\s|$)")
+_LIKE_ASSIGNMENT = re.compile(r"^\s*(\S+)\s*<<(?:\s|$)")
+
+
+def parse(line: str) -> Line:
+    """Reads the first line. Raises `UserError` with the nearest option when one does not exist."""
+    name, rest = _assignment(line)
+    words = split(rest)
+    given, extras = parser().parse_known_intermixed_args(words)
+    if extras:
+        raise UserError(_unknown_option(extras[0]))
+    values = vars(given)
+    return Line(
+        name=name,
+        models=(*values.pop("models"), *(values.pop("model") or ())),
+        options={key: value_of(text) for key, text in values.pop("option") or ()},
+        grid=dict(_named(text) for text in values.pop("grid") or ()),
+        files=tuple(values.pop("file") or ()),
+        **values,
+    )
+
+
+def flags() -> Mapping[str, Option]:
+    """Every flag a user may type, with its option."""
+    return {flag: option for option in OPTIONS for flag in option.flags}
+
+
+def value_of(text: str) -> Any:
+    """An option's value: JSON where it is JSON (``0.2``, ``true``, ``["END"]``), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``; did you mean 'x'?`` or ``.``: the end of a sentence about an unknown name."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else "."
+
+
+def _assignment(line: str) -> tuple[str | None, str]:
+    if (match := _ASSIGNMENT.match(line)) and not keyword.iskeyword(match[1]):
+        return match[1], line[match.end() :]
+    if match := _LIKE_ASSIGNMENT.match(line):
+        raise UserError(f"{match[1]!r} is not a name; write a Python name before <<.")
+    return None, line
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, expression = text.partition("=")
+    if not equals or not name.strip().isidentifier() or not expression.strip():
+        raise UserError(f"--grid takes NAME=EXPR, for example tone=['dry', 'warm'] or topic=topics, not {text!r}.")
+    return name.strip(), expression.strip()
+
+
+def _unknown_option(word: str) -> str:
+    return f"unknown option {word!r}{nearest(word.partition('=')[0], tuple(flags()))} %%llm? shows all of them."
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that answers with one sentence and never leaves the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `UserError` in place of printing usage and exiting."""
+        raise UserError(f"{message.removeprefix('argument ')}. %%llm? shows all options.")
+
+
+def parser() -> Parser:
+    """The parser of `OPTIONS`."""
+    made = Parser(prog="%%llm", add_help=False, allow_abbrev=False, usage="%%%%llm [NAME <<] [MODEL ...] [options]")
+    made.add_argument("models", nargs="*", metavar="MODEL", help="alias, provider/model, or a glob such as 'anthropic/*'")
+    for option in OPTIONS:
+        extra = dict(option.more)
+        if option.metavar:
+            extra["metavar"] = option.metavar if len(option.metavar) > 1 else option.metavar[0]
+        else:
+            extra["action"] = "store_true"
+        made.add_argument(*option.flags, help=option.help.replace("%", "%%"), **extra)
+    return made

@@ -1,0 +1,163 @@
+"""Tab in our cells: models, flags, subcommands and settings on the first line; notebook variables after ``{{``; nothing else in a prompt.
+
+`suggest` is pure and knows no IPython; `matcher` is its door for IPython's completer, which JupyterLab uses too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator_nb.magics.args import flags
+from orchestrator_nb.magics.manual import COMMANDS
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What may be suggested; the two lists that need a session are asked for only when a completion needs them."""
+
+    models: Callable[[], Sequence[str]]
+    settings: Callable[[], Sequence[str]]
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """Completions for ``fragment``, the text before the cursor that they replace. ``kind`` is the word shown beside them."""
+
+    fragment: str
+    names: tuple[str, ...]
+    kind: str = ""
+
+
+_CELL = re.compile(r"\s*%%(?:llm|onb)(?=\s|$)")
+_COMMAND = re.compile(r"\s*%(?:llm|onb)\s+")
+_OPEN_BRACES = re.compile(r"\{\{-?\s*(?:[^{}]*[\s(,|+~-])?(\w*)$")
+_VALUES = {"--on-error": ("return", "continue", "stop"), "--option": (), "-o": (), "--system": (), "-s": ()}
+
+
+def suggest(text: str, row: int, column: int, known: Known) -> Suggestions | None:
+    """What to offer at this place, or ``None`` where the cell is not ours. An empty answer in our cells means: offer nothing."""
+    lines = text.split("\n")
+    before = lines[row][:column]
+    cell = _CELL.match(text)
+    if cell and (row > 0 or _OPEN_BRACES.search(before)):
+        return _variables(before, known)
+    if cell and cell.end() < len(before):
+        return _first_line(before, known)
+    if command := _COMMAND.match(before):
+        return _command(before[command.end() :], known)
+    return None
+
+
+def _variables(before: str, known: Known) -> Suggestions:
+    if not (opened := _OPEN_BRACES.search(before)):
+        return Suggestions("", ())
+    names = (name for name in known.variables if not name.startswith("_") and _is_data(known.variables[name]))
+    return _starting(opened[1], sorted(names), "variable")
+
+
+def _is_data(value: object) -> bool:
+    """Templates take values: modules, functions and IPython's own names are noise there."""
+    return not callable(value) and type(value).__name__ != "module"
+
+
+def _first_line(before: str, known: Known) -> Suggestions:
+    *earlier, word = re.split(r"\s+", before)
+    last = earlier[-1] if earlier else ""
+    if word.startswith("-") and "=" not in word:
+        return _starting(word, list(flags()), "option")
+    flag, _, value = word.rpartition("=") if word.startswith("--") else (last, "", word)
+    if flag == "--over":
+        return _starting(value, _frames(known.variables), "variable")
+    if flag == "--schema":
+        return _starting(value, [n for n, v in known.variables.items() if hasattr(v, "model_json_schema")], "class")
+    if flag in ("-o", "--option"):
+        return _starting(value, _parameters(), "parameter")
+    if flag in _VALUES:
+        return _starting(value, _VALUES[flag], "value")
+    option = flags().get(flag)
+    if flag in ("-f", "--file"):
+        return Suggestions(value, _paths(value), "path")
+    if option and option.metavar and "--model" not in option.flags:
+        return Suggestions(value, ())
+    return _starting(value, known.models(), "model")
+
+
+def _frames(variables: Mapping[str, Any]) -> list[str]:
+    """Names of what ``--over`` takes: frames and lists of dicts."""
+    return sorted(
+        name
+        for name, value in variables.items()
+        if not name.startswith("_")
+        and (hasattr(value, "columns") or (isinstance(value, list) and value and isinstance(value[0], Mapping)))
+    )
+
+
+def _parameters() -> list[str]:
+    from dataclasses import fields
+
+    from orchestrator_nb.calls import Params  # the one list of parameters; not needed before the first Tab
+
+    return [f.name for f in fields(Params) if f.name not in ("schema", "json", "tools", "tool_choice", "extra")]
+
+
+def _paths(start: str) -> tuple[str, ...]:
+    """Files and folders whose name goes on from ``start``."""
+    from pathlib import Path
+
+    folder = Path(start).parent if not start.endswith("/") else Path(start)
+    shown = (f"{path}/" if path.is_dir() else str(path) for path in _entries(folder) if not path.name.startswith("."))
+    return tuple(sorted(name for name in shown if name.startswith(start)))
+
+
+def _entries(folder: Any) -> Iterable[Any]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _command(rest: str, known: Known) -> Suggestions:
+    words = re.split(r"\s+", rest)
+    if len(words) == 1:
+        return _starting(words[0], [command.name for command in COMMANDS], "command")
+    if len(words) > 2:
+        return Suggestions(words[-1], ())
+    name, word = words
+    if name in ("config", "why"):
+        return _starting(word, known.settings(), "setting")
+    if name == "models":
+        return _starting(word, known.models(), "model")
+    options = {"simulate": ("on", "off"), "last": ("--trace",)}
+    return _starting(word, options.get(name, ()), "value")
+
+
+def _starting(fragment: str, names: Iterable[str], kind: str) -> Suggestions:
+    return Suggestions(fragment, tuple(name for name in names if name.startswith(fragment)), kind)
+
+
+class _Silence(tuple):  # type: ignore[type-arg]  # a tuple of completions that is always empty
+    """No completions, but counted as one: IPython lets a matcher silence the others only when it has something to say."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 1
+
+
+def matcher(known: Known) -> Callable[[Any], Any]:
+    """`suggest` as a matcher for ``shell.Completer.custom_matchers``."""
+    from IPython.core.completer import SimpleCompletion, context_matcher
+
+    @context_matcher(identifier="orchestrator_nb")
+    def complete(context: Any) -> dict[str, Any]:
+        found = suggest(context.full_text, context.cursor_line, context.cursor_position, known)
+        if found is None:
+            return {"completions": ()}
+        completions = [SimpleCompletion(text=name, type=found.kind) for name in found.names]
+        return {"completions": completions or _Silence(), "matched_fragment": found.fragment, "suppress": True}
+
+    return complete

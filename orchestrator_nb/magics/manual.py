@@ -1,0 +1,82 @@
+"""What ``%%llm?``, ``%llm?`` and ``%llm help`` say. The list of options comes from `orchestrator_nb.magics.args`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Final
+
+from orchestrator_nb.magics.args import OPTIONS, Option
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word of ``%llm``: how it is written and what it does."""
+
+    name: str
+    usage: str
+    help: str
+
+
+COMMANDS: Final = (
+    Command("models", "models [PATTERN] [--live]", "the models that can be asked; --live asks the vendors for their lists"),
+    Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
+    Command("config", "config [KEY [VALUE]]", "all settings, one setting, or set one for this notebook"),
+    Command("why", "why KEY", "where a setting's value comes from"),
+    Command("simulate", "simulate on|off", "answer from the built-in simulator: no key, no network, no cost"),
+    Command("doctor", "doctor", "check keys, settings and the way to the vendors"),
+    Command("help", "help", "this page"),
+)
+
+_CELL_HEAD = """Ask one or many models; always a DataFrame, in NAME and in _.
+
+    %%llm [NAME <<] [MODEL ...] [options]
+    the prompt, as long as you like
+
+Options stand on the first line, the prompt below it. {{ name }} in the prompt and in option values
+is replaced by a notebook variable, a column of --over or a value of --grid; {, } and $ mean themselves.
+"""
+
+_CELL_EXAMPLES = """Examples
+
+    %%llm
+    Why is the sky blue?                              the default model, streamed
+
+    %%llm sonnet flash gpt-mini -o temperature 0
+    Summarise in one sentence: {{ abstract }}         three models side by side
+
+    %%llm answers << sonnet --over papers --schema "topic, year int" --max-parallel 8
+    Read this abstract: {{ abstract }}                one call per row of the DataFrame papers
+
+    %%llm tones << flash --grid tone=['dry', 'warm'] --repeat 3
+    Describe rain in a {{ tone }} voice.              2 x 3 calls
+
+Afterwards: _.llm.text, answers.llm.compare(), answers.llm.errors, answers.llm.cost()
+"""
+
+_LINE_HEAD = """Everything around asking: models, settings, the simulator.
+
+To ask a model use %%llm, with the prompt below it (%%llm? shows how).
+"""
+
+
+def cell_help() -> str:
+    """The page of ``%%llm?``."""
+    rows = [_row("MODEL", "alias, provider/model, or a glob such as anthropic/*")]
+    rows += [_row(_names(option), option.help) for option in OPTIONS]
+    return "\n".join([_CELL_HEAD, "Options", "", *rows, "", _CELL_EXAMPLES])
+
+
+def line_help() -> str:
+    """The page of ``%llm?`` and ``%llm help``."""
+    return "\n".join([_LINE_HEAD, *(_row(f"%llm {command.usage}", command.help) for command in COMMANDS), ""])
+
+
+def _names(option: Option) -> str:
+    return " ".join(["/".join(option.flags), *option.metavar])
+
+
+def _row(left: str, right: str, width: int = 32) -> str:
+    lines = wrap(right, 104 - width)
+    first = f"    {left:<{width - 4}}{lines[0]}" if len(left) < width - 4 else f"    {left}\n{'':{width}}{lines[0]}"
+    return "\n".join([first, *(f"{'':{width}}{line}" for line in lines[1:])])
