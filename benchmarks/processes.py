@@ -66,3 +66,9 @@ def _line(process: subprocess.Popen[str]) -> str:
     if not line:
         raise RuntimeError(f"{' '.join(map(str, process.args))} ended without an answer; its own message stands above.")  # type: ignore[arg-type]
     return line.strip()
+
+
+def output(module: str, *args: str) -> str:
+    """What a module prints when it is run once in a fresh interpreter."""
+    command = [sys.executable, "-m", module, *args]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]

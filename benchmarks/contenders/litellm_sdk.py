@@ -7,7 +7,7 @@ from typing import Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the package, not from the web
 
-import litellm  # noqa: E402 reads the variable above when imported
+import litellm
 
 from benchmarks.contenders import Client, body
 

@@ -1,0 +1,166 @@
+"""``python -m benchmarks``: every part, one after another, then the goals. ``--quick`` takes about two minutes, ``--only`` chooses parts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from statistics import median
+
+from benchmarks import calls, litellm_venv, machine, report
+from benchmarks.calls import CPU_SCENES, LATENCY, PACE, Effort, Scene, middle, rounds
+from benchmarks.contenders import NAMES
+from benchmarks.machine import MIB
+from benchmarks.processes import Worker, mock, output, worker
+from benchmarks.worker import Measured
+
+EFFORTS = {"full": Effort(), "quick": calls.QUICK, "smoke": calls.SMOKE}
+PARTS = ("cpu", "pace", "latency", "load", "startup", "frame", "rate")
+Scenes = dict[str, dict[str, list[Measured]]]
+
+
+class Bench:
+    """One run: its effort, and what has been measured so far."""
+
+    def __init__(self, effort: Effort, names: list[str], scale: float = 1.0) -> None:
+        self.effort, self.names, self.scale = effort, names, scale
+        self.figures: dict[str, float] = {}
+        self.scenes: Scenes = {}
+        self.versions: dict[str, str] = {}
+
+    @contextmanager
+    def workers(self, names: list[str]) -> Iterator[list[Worker]]:
+        """The contenders' processes, all started, one working at a time."""
+        with ExitStack() as stack:
+            started = []
+            for name in names:
+                python = litellm_venv.python() if name == "litellm_sdk" else sys.executable
+                if python:
+                    started.append(stack.enter_context(worker(name, str(python))))
+            self.versions |= {each.name: each.version for each in started}
+            yield started
+
+    def compare(self, scenes: list[Scene]) -> None:
+        """Measure all contenders in each scene."""
+        with mock() as origin, self.workers(self.names) as workers:
+            for scene in scenes:
+                self.scenes[scene.name] = rounds(scene, workers, origin, self.effort, say)
+                say(f"  {scene.name}: {_glance(self.scenes[scene.name])}")
+
+    def cpu(self) -> None:
+        """CPU per call at three widths, plain and streamed."""
+        self.compare(list(CPU_SCENES))
+        for kind in ("plain", "streamed"):
+            by_name = self.scenes[f"{kind} 128"]
+            if {"ours", "raw_aiohttp"} <= by_name.keys():
+                self.figures[f"{kind} cpu / raw"] = report.ratio(by_name, "ours", "raw_aiohttp", _cpu)
+            if {"ours", "litellm_sdk"} <= by_name.keys():
+                self.figures[f"{kind} litellm / ours"] = report.ratio(by_name, "litellm_sdk", "ours", _cpu)
+
+    def pace(self) -> None:
+        """Calls per second at 1,000 in parallel with 200 ms answers."""
+        self.compare([PACE])
+        by_name = self.scenes[PACE.name]
+        if {"ours", "raw_aiohttp"} <= by_name.keys():
+            self.figures["calls/s / raw"] = report.ratio(by_name, "ours", "raw_aiohttp", lambda batch: batch.per_s)
+
+    def latency(self) -> None:
+        """The slowest of a hundred, over what the server took."""
+        self.compare([LATENCY])
+        if "ours" in self.scenes[LATENCY.name]:
+            self.figures["p99 over server"] = middle(self.scenes[LATENCY.name]["ours"], _over_server_ms)
+
+    def load(self) -> None:
+        """10,000 calls; each contender in a fresh process, so that its memory starts from nothing."""
+        measured = {}
+        with mock() as origin:
+            for name in [name for name in ("raw_aiohttp", "httpx2_thin", "ours") if name in self.names]:
+                with self.workers([name]) as (each,):
+                    measured[name] = calls.load(each, origin, self.effort.load_calls)
+        self.scenes["load"] = {name: [batch] for name, batch in measured.items()}
+        if {"ours", "raw_aiohttp"} <= measured.keys():
+            ours = measured["ours"]
+            self.figures["load time / raw"] = ours.wall_s / measured["raw_aiohttp"].wall_s
+            self.figures["load stall"] = ours.stall_s
+            self.figures["load growth"] = ours.rss_peak_growth / MIB
+            self.figures["kept per answer"] = ours.rss_growth / ours.calls / 1024
+
+    def startup(self) -> None:
+        """``%load_ext``, several fresh interpreters."""
+        loads = [json.loads(output("benchmarks.startup"))["wall_s"] for _ in range(2 * self.effort.rounds - 1)]
+        self.figures["load_ext"] = 1000 * median(loads)
+
+    def frame(self) -> None:
+        """A large run becomes a frame."""
+        built = json.loads(output("benchmarks.frames", str(10 * self.effort.load_calls)))
+        self.figures["frame time"] = built["wall_s"]
+        self.figures["frame memory"] = built["peak"] / MIB
+
+    def rate(self) -> None:
+        """A simulated quota of 50 calls per second."""
+        seen = json.loads(output("benchmarks.rate", str(self.effort.load_calls // 5)))
+        self.figures["rate 429s"] = 100 * seen["refused"] / seen["calls"]
+        self.figures["rate time / ideal"] = seen["wall_s"] / seen["ideal_s"]
+
+
+def _cpu(batch: Measured) -> float:
+    return batch.cpu_ms
+
+
+def _over_server_ms(batch: Measured) -> float:
+    return 1000 * batch.latency_p99_s - 200
+
+
+def _glance(by_name: dict[str, list[Measured]]) -> str:
+    return ", ".join(
+        f"{name} {middle(batches, _cpu):.2f} ms {middle(batches, lambda batch: batch.per_s):,.0f}/s"
+        + (f" {failed} FAILED" if (failed := sum(batch.failed for batch in batches)) else "")
+        for name, batches in by_name.items()
+    )
+
+
+def say(line: str) -> None:
+    """Progress, at once."""
+    print(line, flush=True)
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", dest="effort", action="store_const", const="quick", default="full")
+    parser.add_argument("--smoke", dest="effort", action="store_const", const="smoke", help="only: does it run at all")
+    parser.add_argument("--rate", action="store_true", help="also the run against a quota, about 40 s")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {' '.join(PARTS)}")
+    parser.add_argument(
+        "--contenders", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME", help=f"of {' '.join(NAMES)}"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the parts, print the tables, keep the JSON. The exit code says whether the benchmark ran, not whether goals were met."""
+    asked = arguments(argv)
+    parts = asked.only or [part for part in PARTS if part != "rate" or asked.rate]
+    bench, started = Bench(EFFORTS[asked.effort], asked.contenders), time.perf_counter()
+    say(f"{machine.name()}; load {os.getloadavg()[0]:.1f} before the run")
+    for part in parts:
+        say(f"{part} ...")
+        getattr(bench, part)()
+    cpu_scenes = {name: by for name, by in bench.scenes.items() if name.split()[0] in {"plain", "streamed"}}
+    if cpu_scenes:
+        say("\n" + report.cpu_table(cpu_scenes))
+    if rest := {name: by for name, by in bench.scenes.items() if name not in cpu_scenes}:
+        say("\n" + report.pace_table(rest))
+    say("\n" + report.goals_table(bench.figures))
+    about = {"machine": machine.name(), "effort": asked.effort, "versions": bench.versions, "figures": bench.figures}
+    place = report.save(about, bench.scenes)
+    say(f"\n{', '.join(bench.versions.values())}\n{time.perf_counter() - started:.0f} s; all figures are in {place}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
