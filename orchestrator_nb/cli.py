@@ -1,0 +1,225 @@
+"""The shell's face: ``onb demo | ask | models | config | simulate | doctor``. Each command is parse → session call → print.
+
+Exit codes: 0 all rows answered, 1 some rows failed (or the run was refused), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from orchestrator_nb.errors import OrchestratorError, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator_nb.catalog import ModelSpec
+    from orchestrator_nb.session import Session
+
+
+class _Group(click.Group):
+    """Our errors become one sentence on stderr: 2 for what the user wrote, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OrchestratorError as error:
+            _fail(str(error), 2 if isinstance(error, UserError) else 1)
+        except BrokenPipeError:
+            sys.exit(1)  # the reader of our pipe has seen enough
+        except KeyboardInterrupt:
+            _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"onb: {message}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orchestrator-nb")
+def main() -> None:
+    """Ask many language models at once and get one table."""
+
+
+def _open() -> Session:
+    from orchestrator_nb.session import Session  # help and usage errors must not wait for it
+
+    return Session.open()
+
+
+def _asking(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of everything that asks."""
+    for option in (
+        click.option("-m", "--model", "models", multiple=True, help="Alias, provider/model or glob; repeatable."),
+        click.option("-s", "--system", help="System prompt."),
+        click.option(
+            "-o",
+            "--option",
+            "options",
+            nargs=2,
+            multiple=True,
+            metavar="KEY VALUE",
+            help="temperature, max_tokens, seed, effort, …",
+        ),
+        click.option(
+            "--over",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="CSV or JSON Lines; one prompt per row.",
+        ),
+        click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Samples of each."),
+        click.option("--schema", help='"name, age int: years" or JSON Schema.'),
+        click.option(
+            "-f", "--file", "files", multiple=True, type=click.Path(path_type=Path), help="Attach text or an image."
+        ),
+        click.option("--max-parallel", type=click.IntRange(min=1), help="Calls at once."),
+        click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole run."),
+        click.option("--simulate", is_flag=True, help="Ask the simulator: no key, no network, answers are marked."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object per row."),
+        click.option("--yes", is_flag=True, help="Do not ask before a large grid."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("prompt")
+@_asking
+def ask(prompt: str, **how: Any) -> None:
+    """Ask PROMPT ("-" reads it from standard input); {{ column }} takes values from --over."""
+    with _open() as session:
+        frame = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
+    _print(frame, as_json=how["as_json"])
+    sys.exit(1 if frame["error"].notna().any() else 0)
+
+
+def _run(session: Session, prompt: str, how: dict[str, Any]) -> pd.DataFrame:
+    from orchestrator_nb.results.frames import frame
+    from orchestrator_nb.results.summary import summary
+
+    if how["simulate"]:
+        session.simulate(True)
+    keep = ("system", "repeat", "schema", "files")
+    over = _rows(how["over"]) if how["over"] else None
+    plan = session.plan(
+        prompt,
+        how["models"],
+        options=dict(how["options"]),
+        over=over,
+        stream=False,
+        **{name: how[name] for name in keep},
+    )
+    _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
+    run = session.run(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
+    click.echo(summary(run).text, err=True)
+    return frame(run)
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    import pandas as pd  # only --over reads a table
+
+    try:
+        return pd.read_json(path, lines=True) if path.suffix in {".jsonl", ".ndjson"} else pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is neither CSV nor JSON Lines: {error}") from None
+
+
+def _confirm(size: int, most: int, *, yes: bool) -> None:
+    if size > most and not yes:
+        raise UserError(f"this means {size:,} calls; add --yes to go on.")
+
+
+def _print(frame: pd.DataFrame, *, as_json: bool) -> None:
+    if as_json:
+        frame.to_json(sys.stdout, orient="records", lines=True, date_format="iso", force_ascii=False)
+        return
+    for row in frame.itertuples():
+        if len(frame) > 1:
+            click.secho(f"── {row.model}", bold=True)
+        click.echo(row.text if not _missing(row.error) else click.style(row.error, fg="red"))
+
+
+def _missing(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+@main.command()
+@click.argument("pattern", default="*")
+@click.option("--live", metavar="VENDOR", help="Ask the vendor itself.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per model.")
+def models(pattern: str, live: str | None, as_json: bool) -> None:
+    """List the models known here, by glob or part of a name."""
+    with _open() as session:
+        specs = session.list_models(live) if live else session.catalog.search(pattern)
+    for spec in specs:
+        click.echo(json.dumps(_facts(spec)) if as_json else _line(spec))
+
+
+def _facts(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "model": spec.ref,
+        "aliases": spec.aliases,
+        "context": spec.context,
+        "max_output": spec.max_output,
+        "features": sorted(spec.features),
+    }
+
+
+def _line(spec: ModelSpec) -> str:
+    return f"{spec.ref:<44}{', '.join(spec.aliases):<26}{spec.context or '':>10}  {' '.join(sorted(spec.features))}"
+
+
+@main.command()
+@click.argument("key", required=False)
+@click.argument("value", required=False)
+@click.option("--why", is_flag=True, help="Show every layer that sets KEY.")
+def config(key: str | None, value: str | None, why: bool) -> None:
+    """Show settings, or set KEY to VALUE in the user's config.yaml."""
+    with _open() as session:
+        if key and value is not None:
+            session.use(session.config.set_user(key, value))
+        for name in [key] if key else session.config.keys():
+            origins = session.config.why(name)
+            for origin in origins if why else origins[:1]:
+                click.echo(f"{name} = {origin.value!r}  ({origin.place})")
+
+
+@main.command()
+@click.option("--port", default=4321, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Answers: pattern → text.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--pace", default=0.0, show_default=True, help="Seconds between chunks of a stream.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds before the first byte.")
+def simulate(port: int, **how: Any) -> None:
+    """Play the vendors on loopback until Ctrl-C."""
+    from orchestrator_nb.simulator import serve  # a face of its own
+
+    serve(port=port, **how)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what works here and what does not."""
+    marks = {True: click.style("ok", fg="green"), False: click.style("!!", fg="red"), None: "  "}
+    with _open() as session:
+        checks = session.doctor()
+    for check in checks:
+        click.echo(f"{marks[check.ok]}  {check.name:<18} {check.text}")
+    sys.exit(1 if any(check.ok is False for check in checks) else 0)
+
+
+@main.command()
+def demo() -> None:
+    """Run the quickstart against the simulator, over real HTTP, and print its comparison."""
+    from orchestrator_nb.demo import run_demo
+
+    run_demo(click.echo)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""``onb demo``: run the quickstart notebook against the simulator, over real HTTP, and print its comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.errors import UserError
+
+_PLACES = (Path(__file__).with_name("notebooks"), Path(__file__).parents[1] / "notebooks")  # installed; in a checkout
+_TAG = "demo"  # the cells of the notebook whose output the demo prints
+
+
+def run_demo(say: Callable[[str], Any]) -> None:
+    """Execute ``01_quickstart.ipynb`` in a fresh kernel and print the cells tagged ``demo``. Raises `UserError` without Jupyter."""
+    notebook = _execute(_quickstart(), say)
+    for cell in notebook.cells:
+        if _TAG in cell.metadata.get("tags", ()):
+            say("\n" + cell.source + "\n")
+            for text in _texts(cell):
+                say(text)
+    say("\nEverything above came from the simulator. Next: `make lab` (or `jupyter lab`) and open 01_quickstart.ipynb.")
+
+
+def _quickstart() -> Path:
+    found = next((place / "01_quickstart.ipynb" for place in _PLACES if (place / "01_quickstart.ipynb").exists()), None)
+    if found is None:
+        raise UserError("the quickstart notebook is not installed; run `make demo` in a checkout.")
+    return found
+
+
+def _execute(path: Path, say: Callable[[str], Any]) -> Any:
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+    except ImportError:
+        raise UserError("the demo needs Jupyter: pip install 'orchestrator-nb[lab]'.") from None
+    notebook = nbformat.read(path, as_version=4)
+    say(f"Running {path.name} ({len(notebook.cells)} cells) …")
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute(cwd=str(path.parent))
+    return notebook
+
+
+def _texts(cell: Any) -> Iterator[str]:
+    """The plain-text form of each output."""
+    for output in cell.outputs:
+        text = output.get("text") or output.get("data", {}).get("text/plain")
+        if text:
+            yield text.rstrip()

@@ -1,0 +1,445 @@
+"""The session: the one place where things are put together, and the Python face of the toolkit.
+
+    from orchestrator_nb import session
+
+    session().simulate(True)
+    frame = session().compare(["Why is the sky blue?"], ["sonnet", "flash"])
+
+Every blocking call works in a cell, in a script, inside a running loop and inside a plugin; each has an awaitable twin with an ``a`` in front.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import queue
+import secrets
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from orchestrator_nb import config as configuration
+from orchestrator_nb.calls import Delta, Event, Params, Request
+from orchestrator_nb.catalog import Catalog, ModelSpec
+from orchestrator_nb.config import Config
+from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.diagnosis import Check, examine
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.kernel.clock import SystemClock
+from orchestrator_nb.kernel import portal as kernel
+from orchestrator_nb.kernel.breaker import breaker
+from orchestrator_nb.kernel.continuation import continued
+from orchestrator_nb.kernel.fanout import OnError, Progress, fan_out
+from orchestrator_nb.kernel.limits import Limiter
+from orchestrator_nb.kernel.pipeline import build
+from orchestrator_nb.kernel.portal import Portal
+from orchestrator_nb.kernel.price import priced
+from orchestrator_nb.kernel.retry import Backoff, retry
+from orchestrator_nb.kernel.structure import structured
+from orchestrator_nb.pricing import Pricer
+from orchestrator_nb.prompts.grid import Items, expand
+from orchestrator_nb.prompts.options import params_of
+from orchestrator_nb.providers import PROVIDERS
+from orchestrator_nb.providers.http import Exchange
+from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys
+from orchestrator_nb.providers.network import Network
+from orchestrator_nb.results.reply import Reply
+from orchestrator_nb.runs import Call, Run, new_run_id
+from orchestrator_nb.structured import json_schema_of
+from orchestrator_nb.types import Clock, Emit, Handler, Keys, Layer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator_nb.simulator import Simulator
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be asked: a grid of items, not yet sent. ``items`` is lazy; ``size`` counts without building."""
+
+    items: Items
+    models: tuple[ModelSpec, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of calls."""
+        return len(self.items)
+
+
+class Job:
+    """A run under way. Block on `result`, or await it.
+
+    An interrupt (or `stop`) keeps what is finished and marks the rest ``cancelled``; `KeyboardInterrupt` or `CancelledError` goes on to the caller,
+    and `run` then holds all rows.
+    """
+
+    def __init__(self, portal: Portal, job: kernel.Job[Run]) -> None:
+        self._portal, self._job = portal, job
+
+    def result(self) -> Run:
+        """The run, when all calls have an outcome."""
+        return self._portal.block(self._job)
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        return self._portal.wait(self._job).__await__()
+
+    def stop(self) -> None:
+        """Cancel what is not finished; the run still returns."""
+        self._job.cancel()
+
+    @property
+    def done(self) -> bool:
+        """Whether every call has an outcome."""
+        return self._job.done()
+
+    @property
+    def run(self) -> Run | None:
+        """The run, if it has ended; also after an interrupt."""
+        return self._job.result() if self._job.done() and not self._job.cancelled() else None
+
+
+class Session:
+    """Settings, catalogue, keys and the handler that makes calls. Closes what it opened; a context manager."""
+
+    def __init__(self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+        self.config = config
+        self.last: Run | None = None
+        self._clock = clock or SystemClock()
+        self._environ = environ
+        self._portal = Portal()
+        self._simulator: Simulator | None = None
+        self._lock = threading.RLock()
+        self._line: _Line | None = None
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        home: Path | str | None = None,
+        cwd: Path | str | None = None,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``. Raises `ConfigError`."""
+        environ = os.environ if environ is None else environ
+        paths = Paths.find(environ, home=Path(home) if home else None)
+        return cls(configuration.load(paths, Path(cwd or Path.cwd()), environ), environ=environ, clock=clock)
+
+    # What there is
+
+    @property
+    def catalog(self) -> Catalog:
+        """Vendors and models, as configured; with the simulator on, the same models at its address."""
+        return self._current().catalog
+
+    @property
+    def simulating(self) -> bool:
+        """Whether calls go to the simulator."""
+        return self._simulator is not None
+
+    def simulate(self, on: bool) -> str | None:
+        """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used."""
+        with self._lock:
+            if on == self.simulating:
+                return self._simulator.address if self._simulator else None
+            self._drop_line()
+            if self._simulator:
+                self._simulator.stop()
+                self._simulator = None
+                return None
+            from orchestrator_nb.simulator import Simulator  # only who asks for it pays for it
+
+            self._simulator = Simulator(lively=True)
+            self._simulator.start()
+            return self._simulator.address
+
+    def list_models(self, vendor: str) -> Sequence[ModelSpec]:
+        """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
+        line = self._current()
+        if vendor not in line.catalog.vendors:
+            raise UserError(f"unknown vendor {vendor!r}; known: {', '.join(line.catalog.vendors)}.")
+        return self._portal.run(line.exchange.list_models(line.catalog.vendors[vendor]))
+
+    def count_tokens(self, prompt: str, model: str | None = None, *, system: str | None = None) -> int | None:
+        """Input tokens as the vendor counts them, or None where it cannot say."""
+        plan = self.plan(prompt, [model] if model else [], system=system)
+        return self._portal.run(self._current().exchange.count_tokens(plan.items[0].request))
+
+    # Asking
+
+    def plan(
+        self,
+        prompt: str,
+        models: Sequence[str] = (),
+        *,
+        system: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        over: Any = None,
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        repeat: int = 1,
+        schema: Any = None,
+        json: bool = False,
+        files: Sequence[str | Path] = (),
+        namespace: Mapping[str, Any] | None = None,
+        stream: bool = True,
+    ) -> Plan:
+        """The grid rows of ``over`` × ``grid`` × ``models`` × ``repeat``, checked and ready, without asking anything.
+
+        Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero.
+        """
+        namespace = namespace or {}
+        specs = self.models(models)
+        params = self._params(options or {}, schema, json, namespace)
+        items = expand(
+            prompt,
+            specs,
+            system=system,
+            params=params,
+            over=over,
+            grid=grid,
+            repeat=repeat,
+            files=files,
+            variables=namespace,
+            stream=stream,
+        )
+        return Plan(items, specs)
+
+    def models(self, patterns: Sequence[str] = ()) -> tuple[ModelSpec, ...]:
+        """The models that names and globs mean, each once, in that order; the default model when there are none."""
+        wanted = list(patterns) or [self._default_model()]
+        found = itertools.chain.from_iterable(self.catalog.match(pattern) for pattern in wanted)
+        return tuple({model.ref: model for model in found}.values())
+
+    def start(
+        self,
+        plan: Plan,
+        *,
+        progress: Progress | None = None,
+        parallel: int | None = None,
+        timeout_s: float | None = None,
+        on_error: OnError = "return",
+    ) -> Job:
+        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run."""
+        run = self._run(plan, self._current().handler, progress or _nothing, parallel, timeout_s, on_error)
+        return Job(self._portal, self._portal.submit(run))
+
+    def run(self, plan: Plan, **how: Any) -> Run:
+        """All calls of ``plan``, blocking; keywords as for `start`."""
+        return self.start(plan, **how).result()
+
+    async def arun(self, plan: Plan, **how: Any) -> Run:
+        """The awaitable twin of `run`."""
+        return await self.start(plan, **how)
+
+    def ask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
+        """One answer. ``how`` is what `plan` takes. Raises `ProviderError` or `UserError` when there is none."""
+        return _reply(self.run(self._one(prompt, model, how)))
+
+    async def aask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
+        """The awaitable twin of `ask`."""
+        return _reply(await self.start(self._one(prompt, model, how)))
+
+    def stream(self, prompt: str, model: str | None = None, **how: Any) -> Iterator[str]:
+        """The answer's text piece by piece; leaving the loop early cancels the call. Raises as `ask` does."""
+        pieces: queue.SimpleQueue[str | Call] = queue.SimpleQueue()
+
+        def heard(_index: int, event: Event | Call) -> None:
+            if isinstance(event, Delta):
+                pieces.put(event.text)
+            elif isinstance(event, Call):
+                pieces.put(event)
+
+        job = self.start(self._one(prompt, model, how), progress=heard)
+        try:
+            while isinstance(piece := pieces.get(), str):
+                yield piece
+            if piece.error:
+                raise piece.error
+        finally:
+            job.stop()
+
+    def compare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
+        """Every prompt to every model: a frame with one row per call (docs/dataframe.md). Failures are rows."""
+        return self._frame(self.run(self._many(prompts, models, how)))
+
+    async def acompare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
+        """The awaitable twin of `compare`."""
+        return self._frame(await self.start(self._many(prompts, models, how)))
+
+    # Looking after itself
+
+    def doctor(self) -> list[Check]:
+        """What works here and what does not; opens no connection and shows no key."""
+        return examine(self.config, self._environ, simulating=self.simulating)
+
+    def refresh(self) -> None:
+        """Read the settings again if a file changed since."""
+        with self._lock:
+            fresh = self.config.refreshed()
+            if fresh is not self.config:
+                self.config = fresh
+                self._drop_line()
+
+    def use(self, config: Config) -> None:
+        """Go on with other settings; calls under way keep theirs."""
+        with self._lock:
+            self.config = config
+            self._drop_line()
+
+    def close(self) -> None:
+        """Cancel what runs, close connections, end the loop thread and the simulator."""
+        with self._lock:
+            self._drop_line()
+            if self._simulator:
+                self._simulator.stop()
+                self._simulator = None
+            self._portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # How it is put together
+
+    def _current(self) -> _Line:
+        with self._lock:
+            if self._line is None:
+                self._line = _Line.build(self.config, self._catalog(), self._keys(), self._clock)
+            return self._line
+
+    def _drop_line(self) -> None:
+        line, self._line = self._line, None
+        if line:
+            self._portal.submit(line.exchange.aclose())
+
+    def _catalog(self) -> Catalog:
+        catalog = self.config.catalog
+        if not self._simulator:
+            return catalog
+        for vendor in catalog.vendors.values():
+            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(vendor.name, vendor.kind)))
+        return catalog
+
+    def _keys(self) -> Keys:
+        return StaticKeys("simulator") if self._simulator else EnvironmentKeys(self._environ)
+
+    def _default_model(self) -> str:
+        if model := self.config.settings.model:
+            return model
+        raise UserError("name a model (%llm models lists them), or set one for good: %llm config model sonnet")
+
+    def _params(self, options: Mapping[str, Any], schema: Any, json: bool, namespace: Mapping[str, Any]) -> Params:
+        params = params_of({**self.config.settings.params.given, **options})
+        return replace(params, schema=json_schema_of(schema, namespace) if schema is not None else None, json=json)
+
+    def _one(self, prompt: str, model: str | None, how: Mapping[str, Any]) -> Plan:
+        plan = self.plan(prompt, [model] if model else [], **how)
+        if plan.size != 1:
+            raise UserError(f"one answer was asked for, but this means {plan.size} calls; use compare().")
+        return plan
+
+    def _many(self, prompts: str | Sequence[str], models: Sequence[str], how: Mapping[str, Any]) -> Plan:
+        if isinstance(prompts, str):
+            return self.plan(prompts, models, stream=False, **how)
+        rows = [{"prompt_text": text} for text in prompts]
+        return self.plan("{{ prompt_text }}", models, over=rows, stream=False, **how)
+
+    async def _run(
+        self,
+        plan: Plan,
+        handler: Handler,
+        progress: Progress,
+        parallel: int | None,
+        timeout_s: float | None,
+        on_error: OnError,
+    ) -> Run:
+        run_id = new_run_id(self._clock.wall(), secrets.token_bytes(3))
+        began = self._clock.monotonic()
+        limits = self.config.settings.limits
+        calls = await fan_out(
+            handler,
+            plan.items,
+            parallel=parallel or limits.parallel,
+            clock=self._clock,
+            on_error=on_error,
+            progress=progress,
+            timeout_s=timeout_s or limits.run_timeout_s,
+            call_id=lambda index: f"{run_id}.{index}",
+        )
+        self.last = Run(run_id, calls, versions(), self.config.notices, self._clock.monotonic() - began)
+        return self.last
+
+    def _frame(self, run: Run) -> pd.DataFrame:
+        from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
+
+        return frame(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Everything one catalogue's calls go through; replaced as a whole when settings change."""
+
+    catalog: Catalog
+    exchange: Exchange
+    handler: Handler
+
+    @classmethod
+    def build(cls, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> _Line:
+        settings = config.settings
+        limiter = Limiter(clock, parallel=settings.limits.parallel)
+        exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
+        layers: list[Layer] = [  # outermost first
+            structured(),  # judges the whole answer, so nothing may come after it
+            priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
+            continued(),  # each hop is a call of its own below
+            retry(Backoff(most=settings.limits.attempts - 1), clock),  # outside the limit: who sleeps holds no place
+            breaker(clock),  # sees every attempt
+            limiter.layer,  # a place and the rate, for each attempt
+        ]
+        return cls(catalog, exchange, build(exchange, layers))
+
+
+def versions() -> dict[str, str]:
+    """What made this run: our version and those that shape an answer or a frame."""
+    names = ("orchestrator-nb", "httpx2", "pandas", "genai-prices")
+    return {name: found for name in names if (found := _version(name))}
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(name)
+    return None
+
+
+def _reply(run: Run) -> Reply:
+    [call] = run.calls
+    if call.error:
+        raise call.error
+    return Reply(run)
+
+
+def _nothing(_index: int, _event: Event | Call) -> None:
+    """Nobody is watching."""
+
+
+_notebook: Session | None = None
+_notebook_lock = threading.Lock()
+
+
+def session() -> Session:
+    """The notebook's own session, opened at first use and closed when Python ends."""
+    global _notebook  # noqa: PLW0603  # one kernel has one notebook session; this function is its only owner
+    with _notebook_lock:
+        if _notebook is None:
+            _notebook = Session.open()
+            atexit.register(_notebook.close)
+        return _notebook
