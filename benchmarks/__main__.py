@@ -26,8 +26,8 @@ Scenes = dict[str, dict[str, list[Measured]]]
 class Bench:
     """One run: its effort, and what has been measured so far."""
 
-    def __init__(self, effort: Effort, names: list[str], scale: float = 1.0) -> None:
-        self.effort, self.names, self.scale = effort, names, scale
+    def __init__(self, effort: Effort, names: list[str]) -> None:
+        self.effort, self.names = effort, names
         self.figures: dict[str, float] = {}
         self.scenes: Scenes = {}
         self.versions: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Bench:
         with mock() as origin:
             for name in [name for name in ("raw_aiohttp", "httpx2_thin", "ours") if name in self.names]:
                 with self.workers([name]) as (each,):
-                    measured[name] = calls.load(each, origin, self.effort.load_calls)
+                    measured[name] = calls.load(each, origin, self.effort)
         self.scenes["load"] = {name: [batch] for name, batch in measured.items()}
         if {"ours", "raw_aiohttp"} <= measured.keys():
             ours = measured["ours"]

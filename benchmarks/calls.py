@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmarks.processes import Worker
@@ -21,10 +21,12 @@ class Effort:
     rounds: int = 5
     patience_s: float = 60.0
     load_calls: int = 10_000
+    narrow: int = 1
+    """Divides how many are asked in parallel, and the least numbers of calls."""
 
 
 QUICK = Effort(seconds=0.4, rounds=3, patience_s=12.0, load_calls=2_000)
-SMOKE = Effort(seconds=0.02, rounds=1, patience_s=2.0, load_calls=40)
+SMOKE = Effort(seconds=0.02, rounds=1, patience_s=5.0, load_calls=40, narrow=50)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Scene:
     manners: str = "0"
     least: int = 0
     """The fewest calls that show what the scene is about."""
+
+    def narrowed(self, by: int) -> Scene:
+        """The same, smaller."""
+        return replace(self, parallel=max(1, self.parallel // by), least=self.least // by)
 
     def task(self, origin: str, calls: int) -> Task:
         """``calls`` questions, after as many as open all connections."""
@@ -52,29 +58,41 @@ PACE = Scene("calls/s", 1000, manners="200", least=10_000)
 LATENCY = Scene("latency", 128, manners="200", least=2_560)
 
 
-def per_call_s(worker: Worker, origin: str, stream: bool) -> float:
-    """A first estimate, after the client has warmed its caches."""
-    task = Task(f"{origin}/0/v1", 48, 16, stream, warm=16)
-    return worker.do(task).cpu_s / task.calls
+@dataclass(frozen=True)
+class Stint:
+    """What one contender does in a scene: ``calls`` in each of ``rounds`` rounds; a slow one has fewer, one past all patience has none."""
+
+    worker: Worker
+    task: Task
+    rounds: int
+    takes_s: float
+
+    @classmethod
+    def of(cls, worker: Worker, scene: Scene, origin: str, effort: Effort) -> Stint:
+        """Sized by a first estimate, after the client has warmed its caches."""
+        trial = Task(f"{origin}/0/v1", 48, 16, scene.stream, warm=16)
+        each_s = worker.do(trial).cpu_s / trial.calls
+        calls = max(scene.least, int(effort.seconds / each_s))
+        if calls * each_s > effort.patience_s:
+            calls = max(scene.parallel, int(effort.patience_s / 2 / each_s))
+        takes_s = (calls + scene.parallel) * each_s
+        rounds = 0 if takes_s > effort.patience_s else 1 if takes_s > 6 * effort.seconds else effort.rounds
+        return cls(worker, scene.task(origin, calls), rounds, takes_s)
 
 
 def rounds(scene: Scene, workers: Sequence[Worker], origin: str, effort: Effort, say: Say) -> dict[str, list[Measured]]:
-    """All contenders in turn, round after round. A contender whose batch is long is measured once; one past all patience is left out, and said so."""
-    cost = {worker.name: per_call_s(worker, origin, scene.stream) for worker in workers}
-    calls = {name: max(scene.least, int(effort.seconds / each)) for name, each in cost.items()}
-    took = {name: calls[name] * cost[name] for name in calls}
-    for name in [name for name in took if took[name] > effort.patience_s]:
-        calls[name] = max(scene.parallel, int(effort.patience_s / 2 / cost[name]))
-        took[name] = calls[name] * cost[name]
-    measured: dict[str, list[Measured]] = {worker.name: [] for worker in workers}
+    """All contenders in turn, round after round."""
+    scene = scene.narrowed(effort.narrow)
+    stints = [Stint.of(worker, scene, origin, effort) for worker in workers]
+    for stint in stints:
+        if not stint.rounds:
+            say(f"  {scene.name}: {stint.worker.name} left out, one batch would take {stint.takes_s:.0f} s")
+    measured: dict[str, list[Measured]] = {stint.worker.name: [] for stint in stints if stint.rounds}
     for number in range(effort.rounds):
-        for worker in workers:
-            if took[worker.name] > effort.patience_s:
-                if number == 0:
-                    say(f"  {scene.name}: {worker.name} left out, one batch would take {took[worker.name]:.0f} s")
-            elif number == 0 or took[worker.name] < 6 * effort.seconds:
-                measured[worker.name].append(worker.do(scene.task(origin, calls[worker.name])))
-    return {name: batches for name, batches in measured.items() if batches}
+        for stint in stints:
+            if number < stint.rounds:
+                measured[stint.worker.name].append(stint.worker.do(stint.task))
+    return measured
 
 
 def middle(batches: Sequence[Measured], value: Callable[[Measured], float]) -> float:
@@ -82,6 +100,7 @@ def middle(batches: Sequence[Measured], value: Callable[[Measured], float]) -> f
     return median(value(batch) for batch in batches)
 
 
-def load(worker: Worker, origin: str, calls: int) -> Measured:
+def load(worker: Worker, origin: str, effort: Effort) -> Measured:
     """The long one: 1 s answers, 1,000 at a time."""
-    return worker.do(Task(f"{origin}/1000/v1", calls, 1000, warm=min(calls, 1000)))
+    parallel = 1000 // effort.narrow
+    return worker.do(Task(f"{origin}/1000/v1", effort.load_calls, parallel, warm=parallel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -21,6 +22,8 @@ class Batch:
 
     texts: list[str | None] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
+    kept: object = None
+    """What the client hands to its user besides the texts; it counts as memory."""
 
 
 class Contender(Protocol):
@@ -79,7 +82,7 @@ async def pump(ask: Callable[[str], Awaitable[str]], questions: list[str], paral
             try:
                 batch.texts[place] = await ask(question)
             except Exception as error:  # noqa: BLE001 a failed call is counted and named, the rest go on
-                print(f"call {place} failed: {type(error).__name__}: {error}"[:300], file=__import__("sys").stderr)
+                print(f"call {place} failed: {type(error).__name__}: {error}"[:300], file=sys.stderr)
             batch.latencies_s[place] = time.perf_counter() - started
 
     await asyncio.gather(*(work() for _ in range(min(parallel, len(questions)))))
