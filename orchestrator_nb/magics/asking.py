@@ -1,0 +1,126 @@
+"""One ``%%llm`` cell between its first line and its frame: look names up, plan, confirm, start, and end."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from IPython.core.interactiveshell import InteractiveShell
+
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics.args import Line, nearest, value_of
+from orchestrator_nb.magics.outcome import failure, interrupted
+from orchestrator_nb.magics.screen import Screen, screen_for
+from orchestrator_nb.prompts.template import fill
+from orchestrator_nb.results.frames import frame
+from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.session import Job, Plan, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A cell under way: its line, its job and the screen that shows it."""
+
+    line: Line
+    job: Job
+    screen: Screen
+
+    def end(self) -> pd.DataFrame:
+        """Shows the final result and gives the frame; the job has come to rest."""
+        run = self.job.result()
+        self.screen.finish(run)
+        return frame(run)
+
+    def error(self, stopped: bool) -> BaseException | None:
+        """What fails the cell after all is shown and assigned: an interrupt, or failed calls unless they were asked for as rows."""
+        run = self.job.result()
+        if stopped:
+            return interrupted(run, self.line.name)
+        return None if self.line.on_error == "return" else failure(run, self.line.name)
+
+
+def begin(line: Line, body: str, session: Session, shell: InteractiveShell) -> Asked | None:
+    """Checks and starts a cell; ``None`` after a dry run. Raises `UserError` before anything is sent."""
+    plan = _plan(line, body, session, shell.user_ns)
+    if line.dry_run:
+        print(_preview(plan, session))  # noqa: T201  # what a dry run is for
+        return None
+    _confirm(plan, line, session)
+    screen = screen_for(plan, line, session, shell)
+    job = session.start(
+        plan, progress=screen.hear, parallel=line.max_parallel, timeout_s=line.timeout, on_error=line.on_error
+    )
+    return Asked(line, job, screen)
+
+
+def _plan(line: Line, body: str, session: Session, names: Mapping[str, Any]) -> Plan:
+    return session.plan(
+        body,
+        [fill(model, names) for model in line.models],
+        system=line.system,
+        options={key: _filled(value, names) for key, value in line.options.items()},
+        over=None if line.over is None else variable(line.over, names, "--over"),
+        grid={axis: _values(axis, text, names) for axis, text in line.grid.items()},
+        repeat=line.repeat,
+        schema=_filled(line.schema, names),
+        json=line.json,
+        files=[fill(path, names) for path in line.files],
+        namespace=names,
+        stream=not line.no_stream,
+    )
+
+
+def _filled(value: Any, names: Mapping[str, Any]) -> Any:
+    """An option's value with its ``{{ name }}`` replaced; read again, so that ``{{ t }}`` may be a number."""
+    return value_of(fill(value, names)) if isinstance(value, str) and "{{" in value else value
+
+
+def variable(name: str, names: Mapping[str, Any], flag: str) -> Any:
+    """The notebook variable called ``name``. Raises `UserError` with the nearest; never evaluates code."""
+    if name in names:
+        return names[name]
+    if not name.isidentifier():
+        raise UserError(f"{flag} takes the name of a notebook variable, not {name!r}; assign it to a name first.")
+    known = [other for other in names if not other.startswith("_")]
+    raise UserError(f"{flag}: {name!r} is not defined{nearest(name, known)}")
+
+
+def _values(axis: str, text: str, names: Mapping[str, Any]) -> Any:
+    """The values of one axis: a literal list, or a notebook variable."""
+    if text.isidentifier() and text not in ("None", "True", "False"):
+        return variable(text, names, f"--grid {axis}")
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        pass
+    raise UserError(f"--grid {axis} takes a notebook variable or a literal list such as ['dry', 'warm'], not {text!r}.")
+
+
+def _confirm(plan: Plan, line: Line, session: Session) -> None:
+    most = session.config.settings.limits.confirm_calls
+    if plan.size > most and not line.yes:
+        raise UserError(
+            f"this grid means {plan.size:,} calls, more than limits.confirm_calls ({most:,}); "
+            "add --yes to go ahead, or --dry-run to look first."
+        )
+
+
+def _preview(plan: Plan, session: Session) -> str:
+    """What would be asked, with the first prompt as it would be sent."""
+    request = plan.items[0].request
+    where = "the simulator" if session.simulating else "nobody has been asked yet"
+    rows = [("calls", f"{plan.size:,} ({where})"), ("models", ", ".join(model.ref for model in plan.models))]
+    if request.system:
+        rows.append(("system", request.system))
+    if given := request.params.given:
+        rows.append(("options", ", ".join(f"{name} {value}" for name, value in given.items())))
+    rows.append(("prompt 0", request.prompt))
+    return "\n".join(f"{name:<10}{_indented(plain(text))}" for name, text in rows)
+
+
+def _indented(text: str, most: int = 600) -> str:
+    cut = text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+    return cut.replace("\n", f"\n{'':10}")

@@ -1,0 +1,107 @@
+"""The magics of one shell: ``%%llm`` reads its first line, plans, starts, watches and binds; ``%llm`` leads to `orchestrator_nb.magics.commands`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import no_var_expand
+
+from orchestrator_nb.magics import watch
+from orchestrator_nb.magics.args import Line, parse
+from orchestrator_nb.magics.manual import cell_help, line_help
+
+if TYPE_CHECKING:  # the session brings pandas, pydantic and HTTP: it is opened by the first magic that needs it
+    import pandas as pd
+
+    from orchestrator_nb.magics.asking import Asked
+    from orchestrator_nb.session import Session
+
+
+class Magics:
+    """``%%llm`` and ``%llm`` for one shell. ``session`` gives the notebook's session; tests give their own."""
+
+    def __init__(self, shell: InteractiveShell, session: Callable[[], Session] | None = None) -> None:
+        self.shell = shell
+        self.last_error: BaseException | None = None
+        self._session = session or _notebook_session
+
+    @property
+    def session(self) -> Session:
+        """The notebook's session, with its settings as the files say now."""
+        session = self._session()
+        session.refresh()
+        return session
+
+    @no_var_expand
+    def cell(self, line: str, body: str) -> pd.DataFrame | None:
+        """(replaced by the help page)"""
+        with self._remembered():
+            asked = self._begin(line, body)
+            return self._end(asked, watch.block(asked.job, asked.screen.draw)) if asked else None
+
+    def shown(self, line: str, body: str) -> None:
+        """`cell` as a statement: nothing is echoed, the display has said it all."""
+        self.cell(line, body)
+
+    async def awaited(self, line: str, body: str) -> None:
+        """`shown` for a top-level cell in a kernel: other tasks and the interrupt button go on working."""
+        with self._remembered():
+            if asked := self._begin(line, body):
+                self._end(asked, await watch.tick(asked.job, asked.screen.draw))
+
+    @no_var_expand
+    def line(self, line: str) -> Any:
+        """(replaced by the help page)"""
+        from orchestrator_nb.magics.commands import run  # floor 4 and pandas: not before the first use
+
+        with self._remembered():
+            return run(line, self)
+
+    def model_names(self) -> Sequence[str]:
+        """What Tab offers as a model."""
+        return self.session.catalog.names
+
+    def setting_names(self) -> Sequence[str]:
+        """What Tab offers as a setting."""
+        return tuple(self.session.config.keys)
+
+    def _begin(self, text: str, body: str) -> Asked | None:
+        from orchestrator_nb.magics.asking import begin  # floor 4 and pandas: not before the first use
+
+        line = parse(text)
+        return begin(line, body, self.session, self.shell)
+
+    def _end(self, asked: Asked, interrupted: bool) -> pd.DataFrame:
+        frame = asked.end()
+        self._bind(asked.line, frame)
+        if error := asked.error(interrupted):
+            raise error
+        return frame
+
+    def _bind(self, line: Line, frame: pd.DataFrame) -> None:
+        """``NAME`` and ``_`` (with ``__`` and ``Out``), the way IPython's display hook does, but without showing the frame."""
+        if line.name:
+            self.shell.push({line.name: frame})
+        self.shell.displayhook.update_user_ns(frame)
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """Keeps the error for ``%llm last --trace``."""
+        try:
+            yield
+        except BaseException as error:
+            self.last_error = error
+            raise
+
+
+Magics.cell.__doc__ = cell_help()
+Magics.line.__doc__ = line_help()
+
+
+def _notebook_session() -> Session:
+    from orchestrator_nb.session import session
+
+    return session()

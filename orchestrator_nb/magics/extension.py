@@ -1,0 +1,67 @@
+"""What ``%load_ext orchestrator_nb`` registers, and takes back on unload. Prints nothing, opens nothing, reads no key.
+
+Only light modules are imported here: the session, pandas and all that follows come with the first magic that is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from orchestrator_nb.magics.awaiting import Transformer, transformer
+from orchestrator_nb.magics.cell import Magics
+from orchestrator_nb.magics.complete import Known, matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was registered in one shell."""
+
+    names: tuple[str, ...]
+    transform: Transformer
+    matcher: Callable[[Any], Any]
+
+
+_LOADED: WeakKeyDictionary[InteractiveShell, Loaded] = WeakKeyDictionary()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Registers ``%%llm``, ``%%onb``, ``%llm`` and ``%onb``. Where ``llm`` belongs to somebody else it stays theirs, and one line says so."""
+    if shell in _LOADED:
+        return
+    magics = Magics(shell)
+    names = _free_names(shell)
+    for name in names:
+        shell.register_magic_function(magics.cell, "cell", name)
+        shell.register_magic_function(magics.line, "line", name)
+    loaded = Loaded(names, transformer(names, kernel=hasattr(shell, "kernel")), matcher(Known(magics.model_names, magics.setting_names, shell.user_ns)))
+    shell.input_transformers_post.append(loaded.transform)
+    shell.Completer.custom_matchers.append(loaded.matcher)
+    _LOADED[shell] = loaded
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Takes back everything that `load` registered; the session and its results stay."""
+    if (loaded := _LOADED.pop(shell, None)) is None:
+        return
+    for name in loaded.names:
+        shell.magics_manager.magics["cell"].pop(name, None)
+        shell.magics_manager.magics["line"].pop(name, None)
+    shell.input_transformers_post.remove(loaded.transform)
+    shell.Completer.custom_matchers.remove(loaded.matcher)
+
+
+def _free_names(shell: InteractiveShell) -> tuple[str, ...]:
+    owner = shell.find_cell_magic("llm") or shell.find_line_magic("llm")
+    if owner is None:
+        return ("llm", "onb")
+    print(f"%%llm belongs to {_home(owner)}; use %%onb and %onb instead.")  # noqa: T201  # the one line that loading may say
+    return ("onb",)
+
+
+def _home(magic: Callable[..., Any]) -> str:
+    return repr(magic.__module__.partition(".")[0])

@@ -1,0 +1,65 @@
+"""Tab inside our cells."""
+
+import pandas as pd
+import pytest
+
+from orchestrator_nb.magics.complete import Known, suggest
+
+VARIABLES = {
+    "abstract": "text",
+    "author": "text",
+    "papers": pd.DataFrame({"a": [1]}),
+    "rows": [{"a": 1}],
+    "os": pytest,
+    "helper": lambda: None,
+    "_hidden": 1,
+}
+KNOWN = Known(
+    models=lambda: ("sonnet", "flash", "anthropic/claude-x", "ollama/llama3.2:3b"),
+    settings=lambda: ("limits.parallel", "limits.attempts", "model"),
+    variables=VARIABLES,
+)
+
+
+def at_end(text):
+    row = text.count("\n")
+    found = suggest(text, row, len(text.split("\n")[row]), KNOWN)
+    return found and (found.fragment, list(found.names))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%%llm so", ("so", ["sonnet"])),
+        ("%%onb so", ("so", ["sonnet"])),
+        ("%%llm anthropic/cl", ("anthropic/cl", ["anthropic/claude-x"])),
+        ("%%llm ollama/llama3.2:", ("ollama/llama3.2:", ["ollama/llama3.2:3b"])),
+        ("%%llm ans << sonnet fl", ("fl", ["flash"])),
+        ("%%llm -m fl", ("fl", ["flash"])),
+        ("%%llm --model=fl", ("fl", ["flash"])),
+        ("%%llm sonnet --re", ("--re", ["--repeat"])),
+        ("%%llm --over pa", ("pa", ["papers"])),
+        ("%%llm --over ", ("", ["papers", "rows"])),
+        ("%%llm --on-error ", ("", ["return", "continue", "stop"])),
+        ("%%llm -o temp", ("temp", ["temperature"])),
+        ("%%llm --repeat ", ("", [])),
+        ("%%llm\nTell me {{ a", ("a", ["abstract", "author"])),
+        ("%%llm\n{{ abstract }} and {{ au", ("au", ["author"])),
+        ("%%llm -s {{ au", ("au", ["author"])),
+        ("%%llm sonnet\nimport o", ("", [])),
+        ("%%llm sonnet\nfirst\nwor", ("", [])),
+        ("%llm mod", ("mod", ["models"])),
+        ("%llm config lim", ("lim", ["limits.parallel", "limits.attempts"])),
+        ("%llm why mo", ("mo", ["model"])),
+        ("%llm simulate o", ("o", ["on", "off"])),
+        ("%llm last --", ("--", ["--trace"])),
+        ("%llm models so", ("so", ["sonnet"])),
+    ],
+)
+def test_each_place_offers_what_fits_there(text, expected):
+    assert at_end(text) == expected
+
+
+@pytest.mark.parametrize("text", ["import o", "%%ll", "%%llmx so", "%%time\nso", "x = '%%llm so", "%%llm"])
+def test_other_cells_are_left_to_ipython(text):
+    assert at_end(text) is None
