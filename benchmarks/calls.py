@@ -26,7 +26,7 @@ class Effort:
 
 
 QUICK = Effort(seconds=0.4, rounds=3, patience_s=12.0, load_calls=2_000)
-SMOKE = Effort(seconds=0.02, rounds=1, patience_s=5.0, load_calls=40, narrow=50)
+SMOKE = Effort(seconds=0.02, rounds=1, patience_s=5.0, load_calls=40, narrow=20)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import json
 import re
-import socket
+import sys
 from functools import lru_cache
 
 from benchmarks.machine import pin
@@ -109,17 +109,14 @@ async def serve(core: int) -> None:
     """Answer until standard input closes; the first line printed is the port."""
     pin(core)
     loop = asyncio.get_running_loop()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    server = await loop.create_server(Answers, sock=listener, backlog=4096)
-    print(listener.getsockname()[1], flush=True)
+    server = await loop.create_server(Answers, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await loop.run_in_executor(None, input_closed)
 
 
 def input_closed() -> None:
     """Wait for the parent to go: our standard input is its end of a pipe."""
-    import sys
-
     sys.stdin.read()
 
 
