@@ -1,0 +1,99 @@
+"""Keys for now: the vendors' environment variables, given out as handles. The value is read when a request leaves, and kept nowhere.
+
+A handle is bound to the origin of the vendor's configured address, judged by the library that sends the request, so it can not be taken elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import httpx2
+
+from orchestrator_nb.catalog import Vendor
+from orchestrator_nb.errors import ConfigError, KeyMissing
+from orchestrator_nb.secret import Secret
+
+VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "ANTHROPIC_API_KEY": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
+    "GEMINI_API_KEY": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "GOOGLE_API_KEY": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+}
+"""Where the vendors' own SDKs look, in their order (anthropic 2.12.0, google-genai 3.4.0); any other key has one name."""
+
+
+def address(vendor: Vendor) -> httpx2.URL:
+    """The vendor's base URL as the sending library reads it. Raises `ConfigError` for what is no address, or holds a password."""
+    url = _parsed(vendor.base_url)
+    key = f"{vendor.name}.base_url"
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        raise ConfigError("this is no address; write one such as 'https://api.example.com/v1'.", key=key)
+    if url.userinfo or url.fragment or url.query:
+        raise ConfigError("write the address without user name, password, '?' and '#'; keys have a place of their own.", key=key)
+    return url
+
+
+@lru_cache(maxsize=256)
+def _parsed(base_url: str) -> httpx2.URL | None:
+    try:
+        return httpx2.URL(base_url)
+    except (httpx2.InvalidURL, ValueError):  # ValueError: some bad IPv6 literals and ports
+        return None
+
+
+def origin(url: httpx2.URL) -> str:
+    """``scheme://host:port``, the form that keys are bound to."""
+    host = url.raw_host.decode("ascii")
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+    return f"{url.scheme}://[{host}]:{port}" if ":" in host else f"{url.scheme}://{host}:{port}"
+
+
+def is_loopback(url: httpx2.URL) -> bool:
+    """Whether the address is this machine by its very form; nothing is looked up."""
+    host = url.raw_host.decode("ascii")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class EnvironmentKeys:
+    """Keys from the environment of this process, by the names that the catalogue gives."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def key_for(self, vendor: Vendor) -> Secret | None:
+        """The vendor's key, or ``None`` when it needs none. Raises `KeyMissing`, which names the ways out."""
+        if vendor.key_name is None:
+            return None
+        for name in VARIABLES.get(vendor.key_name, (vendor.key_name,)):
+            if self._environ.get(name):
+                return Secret(vendor.name, lambda: self._environ[name], frozenset({origin(address(vendor))}))
+        raise KeyMissing(
+            f"no key for {vendor.name!r}: set {vendor.key_name} in the environment and run the cell again, "
+            "or try it without keys after %llm simulate on; a local Ollama needs none."
+        )
+
+    def __repr__(self) -> str:
+        return "EnvironmentKeys()"
+
+
+class StaticKeys:
+    """One made-up key for every vendor that wants one: for the simulator, which accepts it, and for tests."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str = "simulated-key") -> None:
+        self.__value = value
+
+    def key_for(self, vendor: Vendor) -> Secret | None:
+        """A handle bound to the vendor's address, or ``None`` when it needs none."""
+        if vendor.key_name is None:
+            return None
+        return Secret(vendor.name, self.__value, frozenset({origin(address(vendor))}))
+
+    def __repr__(self) -> str:
+        return "StaticKeys()"
