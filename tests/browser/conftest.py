@@ -1,0 +1,50 @@
+"""One Lab server per module, one browser page per test."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import lab
+
+NO_BROWSER = os.environ.get("ORCHESTRATOR_NB_NO_BROWSER") == "1"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if NO_BROWSER:
+                item.add_marker(pytest.mark.skip(reason="ORCHESTRATOR_NB_NO_BROWSER=1"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    lab.chromium()  # without a browser, fail with its sentence before anything is started
+    with lab.serve(tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser_page():
+    with lab.browse() as page:
+        yield page
+
+
+@pytest.fixture
+def open_notebook(server, browser_page):
+    opened = []
+
+    def open_one(name, cells=None):
+        if cells is not None:
+            server.write(name, cells)
+        notebook = lab.Notebook.open(browser_page, server, name)
+        opened.append(notebook)
+        return notebook
+
+    yield open_one
+    for notebook in opened[-1:]:
+        notebook.close()

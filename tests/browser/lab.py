@@ -1,0 +1,208 @@
+"""A private JupyterLab and a headless Chromium to look at it: what the browser tests stand on.
+
+The server has its own config, data, runtime, settings and IPython folders, listens on loopback with a random port and token, and ends with its test module.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+SHOTS = Path(__file__).parent / "shots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str:
+    """The browser's path. Raises `RuntimeError` that says how to get one."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise RuntimeError("the browser tests need Chromium: apt-get install chromium (or set ORCHESTRATOR_NB_NO_BROWSER=1 to leave them out)")
+    return found
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab that serves ``root``."""
+
+    root: Path
+    base: str
+    token: str
+
+    def write(self, name: str, cells: Sequence[str | tuple[str, str]]) -> str:
+        """A new notebook in the served folder; a cell is code, or ("markdown", text)."""
+        made = [
+            nbformat.v4.new_markdown_cell(cell[1]) if isinstance(cell, tuple) else nbformat.v4.new_code_cell(cell)
+            for cell in cells
+        ]
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": spec, "language_info": {"name": "python"}})
+        nbformat.write(notebook, self.root / name)
+        return name
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """JupyterLab in its own process group, with all its state under ``folder``."""
+    root, state = folder / "notebooks", folder / "state"
+    for path in (root, state):
+        path.mkdir(parents=True, exist_ok=True)
+    quiet = state / "settings/@jupyterlab/apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    log = (state / "server.log").open("wb")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
+            *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
+            *("--LabApp.expose_app_in_browser=True", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=_environment(state),
+        start_new_session=True,
+    )
+    server = Server(root, f"http://127.0.0.1:{port}", token)
+    try:
+        _wait_until_up(server, process, state / "server.log")
+        yield server
+    finally:
+        _end(process)
+        log.close()
+
+
+def _environment(state: Path) -> dict[str, str]:
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "ORCHESTRATOR_NB_HOME": "home",
+    }
+    return {**os.environ, **{name: str(state / folder) for name, folder in own.items()}}
+
+
+def _wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{server.base}/api/status?token={server.token}", timeout=1).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Twice, as a person at the terminal would: the first asks, the second means it."""
+    for sign in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, sign)
+            try:
+                process.wait(3 if sign == signal.SIGINT else 10)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+@contextmanager
+def browse() -> Iterator[Page]:
+    """One page of one headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), headless=True, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        yield browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5).new_page()
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook that is open in the page, its kernel ready."""
+
+    page: Page
+
+    @classmethod
+    def open(cls, page: Page, server: Server, name: str) -> Notebook:
+        """Opens ``name`` in a fresh workspace."""
+        page.goto(f"{server.base}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={server.token}&reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        opened = cls(page)
+        opened.wait_idle()
+        return opened
+
+    def wait_idle(self, timeout_s: float = 60) -> None:
+        """Until the kernel has nothing to do."""
+        self.page.wait_for_function(
+            """() => { const w = window.jupyterapp?.shell.currentWidget;
+                       return w?.sessionContext?.session?.kernel?.status === 'idle' }""",
+            timeout=timeout_s * 1000,
+        )
+
+    def command(self, name: str) -> None:
+        """A command of JupyterLab, as a menu would give it; not waited for."""
+        self.page.evaluate("name => { window.jupyterapp.commands.execute(name) }", name)
+
+    def start_all(self) -> None:
+        """Run All; returns at once."""
+        self.page.evaluate(
+            """() => { window.__ran = false;
+                       window.jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.__ran = true }) }"""
+        )
+
+    def run_all(self, timeout_s: float = 90) -> None:
+        """Run All, to the end."""
+        self.start_all()
+        self.wait_ran(timeout_s)
+
+    def wait_ran(self, timeout_s: float = 90) -> None:
+        """Until Run All has ended."""
+        self.page.wait_for_function("() => window.__ran === true", timeout=timeout_s * 1000)
+        self.wait_idle()
+
+    def output(self, cell: int) -> str:
+        """The text of a code cell's output area, as a reader sees it."""
+        return self.page.evaluate(
+            """i => { const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[i];
+                      return cell?.querySelector('.jp-OutputArea')?.innerText ?? '' }""",
+            cell,
+        )
+
+    def scroll_through(self) -> None:
+        """Bring every cell into view once: Lab draws cells only when they are near."""
+        cells = self.page.locator(".jp-Notebook .jp-Cell")
+        for index in range(cells.count()):
+            cells.nth(index).scroll_into_view_if_needed()
+
+    def save(self) -> None:
+        """Save, and wait until the file is written."""
+        self.page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
+
+    def shoot(self, name: str) -> None:
+        """A picture for a person to look at, in tests/browser/shots/."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+    def close(self) -> None:
+        """End the kernel."""
+        self.page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown() }")
