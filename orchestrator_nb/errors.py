@@ -15,7 +15,8 @@ OrchestratorError
     ├── AuthFailed · Forbidden · QuotaExhausted · RateLimited         the account
     ├── BadRequest · ModelNotFound · TooLarge · ContentFiltered       the question
     ├── ServerFailure · BreakerOpen                                   the vendor
-    └── BadResponse · ResponseTooLarge · EmptyAnswer · UnexpectedRedirect · Partial · InvalidAnswer   the answer
+    ├── BadResponse · ResponseTooLarge · EmptyAnswer · UnexpectedRedirect · Partial · InvalidAnswer   the answer
+    └── Cancelled · Skipped                                           the run
 
 Messages are sentences: what failed, on what, and what to do next. They never hold a key, a header or a whole body.
 """
@@ -240,6 +241,14 @@ class InvalidAnswer(ProviderError):
     """The model's text is not the JSON that was asked for; ``response`` keeps the text."""
 
 
+class Cancelled(ProviderError):
+    """The user, or the run's time limit, stopped it; ``response`` keeps the text that had arrived."""
+
+
+class Skipped(ProviderError):
+    """Not asked, because an earlier call of the run failed."""
+
+
 CLASS_OF: dict[Kind, type[ProviderError]] = {
     "auth": AuthFailed,
     "permission": Forbidden,
@@ -265,5 +274,7 @@ CLASS_OF: dict[Kind, type[ProviderError]] = {
     "breaker_open": BreakerOpen,
     "invalid_json": InvalidAnswer,
     "schema": InvalidAnswer,
+    "cancelled": Cancelled,
+    "skipped": Skipped,
 }
 """The class that carries each kind: the one place where the two vocabularies meet."""
