@@ -1,0 +1,89 @@
+"""The shell's face, as a user types it: real processes, exit codes, pipes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def onb(tmp_path):
+    def run(*args, stdin=""):
+        environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "orchestrator_nb", *args]
+        return subprocess.run(command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def test_ask_prints_the_answer_and_says_what_it_was(onb):
+    done = onb("ask", "Name a colour.", "-m", "sonnet", "--simulate")
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert "1 simulated" in done.stderr
+
+
+def test_json_gives_one_object_per_row_with_the_frames_columns(onb):
+    from orchestrator_nb.results.frames import COLUMNS
+
+    done = onb("ask", "Name a colour.", "-m", "sonnet", "-m", "flash", "--repeat", "2", "--simulate", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 4
+    assert set(COLUMNS) <= set(rows[0])
+
+
+def test_a_prompt_comes_from_standard_input(onb):
+    done = onb("ask", "-", "-m", "sonnet", "--simulate", "--json", stdin="Name a metal.")
+    assert json.loads(done.stdout)["prompt"] == "Name a metal."
+
+
+def test_a_table_of_prompts_is_one_row_per_line(onb, tmp_path):
+    (tmp_path / "words.csv").write_text("word\nred\nblue\n")
+    done = onb("ask", "Define {{ word }}", "-m", "sonnet", "--over", "words.csv", "--simulate", "--json")
+    assert [json.loads(line)["word"] for line in done.stdout.splitlines()] == ["red", "blue"]
+
+
+def test_failed_rows_exit_with_1_and_wrong_usage_with_2(onb):
+    assert onb("ask", "Hi", "-m", "sonnet").returncode == 1
+    assert onb("ask", "Hi", "-m", "sonet", "--simulate").returncode == 2
+    assert onb("ask", "Hi", "--nonsense").returncode == 2
+    assert "did you mean 'sonnet'" in onb("ask", "Hi", "-m", "sonet", "--simulate").stderr
+
+
+def test_a_large_grid_asks_for_yes(onb):
+    done = onb("ask", "Hi", "-m", "sonnet", "--repeat", "1000000", "--simulate")
+    assert done.returncode == 2
+    assert "1,000,000 calls" in done.stderr
+    assert "--yes" in done.stderr
+
+
+def test_models_are_listed_by_glob_and_by_the_vendor_itself(onb):
+    done = onb("models", "anthropic/*")
+    assert done.returncode == 0
+    assert all(line.startswith("anthropic/") for line in done.stdout.splitlines())
+    assert onb("models", "anthropic/*", "--json").stdout.startswith('{"model": "anthropic/')
+    assert onb("models", "nothing-like-this").returncode == 2
+
+
+def test_config_shows_sets_and_explains(onb):
+    assert onb("config", "limits.parallel", "7").returncode == 0
+    done = onb("config", "limits.parallel", "--why")
+    assert "7" in done.stdout
+    assert "config.yaml" in done.stdout
+    assert "defaults" in done.stdout
+    assert onb("config", "limits.paralel").returncode == 2
+
+
+def test_doctor_reports_and_exits_by_what_it_found(onb):
+    done = onb("doctor")
+    assert "ANTHROPIC_API_KEY is not set" in done.stdout
+    assert done.returncode == (1 if "!!" in done.stdout else 0)
+
+
+def test_help_is_instant_because_nothing_heavy_is_imported():
+    code = "import sys, orchestrator_nb.cli; print([m for m in ('pandas', 'pydantic', 'httpx2', 'IPython') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

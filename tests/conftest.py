@@ -1,0 +1,35 @@
+"""What every test shares: a home of its own, no keys, no way out but loopback."""
+
+import os
+import socket
+
+import pytest
+
+_KEYS = [name for name in os.environ if name.endswith(("_API_KEY", "_AUTH_TOKEN"))]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's files, and none sees the user's keys."""
+    monkeypatch.setenv("ORCHESTRATOR_NB_HOME", str(tmp_path_factory.mktemp("home")))
+    for name in _KEYS:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only():
+    """A test that would reach the network fails at once and says where it wanted to go."""
+    real = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise AssertionError(f"a test tried to connect to {address}")
+        return real(self, address)
+
+    socket.socket.connect = connect
+    yield
+    socket.socket.connect = real
+
+
+def _is_loopback(host):
+    return host in {"localhost", "::1", ""} or host.startswith("127.")
