@@ -19,18 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 @contextmanager
 def running(module: str, *args: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
     """``python -m module args`` with pipes at both ends; it ends when its standard input closes, or is killed after 10 s."""
-    process = subprocess.Popen(
-        [python, "-m", module, *args], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.stdin.close()  # type: ignore[union-attr]
+    command = [python, "-m", module, *args]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            process.stdin.close()  # type: ignore[union-attr]
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @contextmanager
