@@ -42,6 +42,8 @@ class Quirks:
     thinking_field: bool = False
     tool_choice_any: str = "required"
     cost_in_usage: bool = False
+    echo_field: str | None = None
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +154,6 @@ class Catalog:
         """Later entries win within a kind of name; a full ref wins over an id, an id over an alias."""
         names: dict[str, ModelSpec] = {alias: model for model in self.models for alias in model.aliases}
         names.update({model.id: model for model in reversed(self.models)})
+        names.update({f"{model.vendor.name}/{alias}": model for model in self.models for alias in model.aliases})
         names.update({model.ref: model for model in self.models})
         return names

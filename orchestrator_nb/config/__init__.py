@@ -1,0 +1,54 @@
+"""Configuration: where files live, what may stand in them, who set what, and the catalogue of models.
+
+Importing this costs nothing; pydantic and PyYAML are imported by the first `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator_nb.config.paths import Paths
+
+if (
+    TYPE_CHECKING
+):  # pydantic and PyYAML take 0.1 s to import, and a notebook that only loads the extension needs neither
+    from orchestrator_nb.config.layers import Config
+
+__all__ = ["Config", "Paths", "json_schema", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """``Config`` on demand."""
+    if name == "Config":
+        from orchestrator_nb.config.layers import Config
+
+        return Config
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load(
+    paths: Paths,
+    cwd: Path | None,
+    environ: Mapping[str, str],
+    cell: Mapping[str, Any] | None = None,
+    today: date | None = None,
+) -> Config:
+    """The configuration for a notebook in ``cwd`` (``None``: no project layer), with ``cell`` options by dotted key on top.
+
+    ``today`` decides which announced retirements have happened. Creates nothing. Raises `ConfigError`, with file, line and key, for anything wrong.
+    """
+    from orchestrator_nb.config.loading import load as load_now
+
+    return load_now(paths, cwd, environ, cell, today)
+
+
+def json_schema(file: Literal["config", "models"]) -> dict[str, Any]:
+    """The JSON Schema of config.yaml or models.yaml, for editors that check while one types."""
+    from orchestrator_nb.config.schema import SettingsFile
+    from orchestrator_nb.config.vendors import ModelsFile
+
+    shape = SettingsFile if file == "config" else ModelsFile
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **shape.model_json_schema()}

@@ -1,0 +1,142 @@
+"""Writes one setting into the user's config.yaml by editing its text, so that comments and order stay.
+
+The edit is small and then judged by its result: the new text must read as the old one with this value changed and nothing else. Where no such edit
+is found (a block list, an unusual layout) the user is told the line to write by hand, and the file stays as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from orchestrator_nb.config.files import read_trusted
+from orchestrator_nb.config.schema import SettingsFile
+from orchestrator_nb.config.shapes import validate
+from orchestrator_nb.config.yaml import read, scalar
+from orchestrator_nb.errors import ConfigError
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./*+ -]*(?<! )")
+"""Text that needs no quotes in any position of a mapping."""
+
+
+def write_setting(path: Path, key: str, value: Any) -> None:
+    """Set ``section.name`` (or ``name``) in the file, which is made if there is none, readable by its owner alone.
+
+    Raises `ConfigError`, with the file untouched, when the result would not be exactly this change or not be a valid file.
+    """
+    old = read_trusted(path)
+    text = path.read_text("utf-8-sig") if old else ""
+    section, _, name = key.partition(".")
+    place = (section, name) if name else (section,)
+    new = _edited(text, place, written(value))
+    expected = _with(old.value if old else {}, place, value)
+    if new is None or not _reads_as(new, expected, str(path)):
+        raise ConfigError(
+            f"cannot be edited safely here; write {key.replace('.', ': ')}: {written(value)} by hand.", where=str(path)
+        )
+    validate(SettingsFile, read(new.encode(), str(path)))
+    replace_file(path, new)
+
+
+def written(value: Any) -> str:
+    """``value`` as YAML on one line."""
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and isinstance(scalar(value), str)
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(written(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{written(key)}: {written(item)}' for key, item in value.items())}}}"
+    return json.dumps(value)
+
+
+def _edited(text: str, place: tuple[str, ...], value: str) -> str | None:
+    """The text with one value changed or added, or ``None`` where that takes more than one line."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None:
+        return text + _ended(text) + _block(place, value)
+    section = _child(root, place[0])
+    if section is None:
+        return None if root.flow_style else text + _ended(text) + _block(place, value)
+    if len(place) == 1:
+        return _put(text, section, value)
+    return _in_section(text, section, place[1], value)
+
+
+def _in_section(text: str, section: yaml.Node, name: str, value: str) -> str | None:
+    if isinstance(section, yaml.MappingNode):
+        if (node := _child(section, name)) is not None:
+            return _put(text, node, value)
+        if section.flow_style:
+            at = section.start_mark.index + 1
+            comma = ", " if section.value else ""
+            return f"{text[:at]}{written(name)}: {value}{comma}{text[at:]}"
+        at = section.start_mark.index - section.start_mark.column
+        return f"{text[:at]}{' ' * section.start_mark.column}{written(name)}: {value}\n{text[at:]}"
+    if section.start_mark.index == section.end_mark.index:  # 'limits:' with nothing after it
+        end = text.find("\n", section.start_mark.index)
+        head, tail = (text + "\n", "") if end < 0 else (text[: end + 1], text[end + 1 :])
+        return f"{head}  {written(name)}: {value}\n{tail}"
+    return None
+
+
+def _child(node: yaml.Node, key: str) -> yaml.Node | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def _put(text: str, node: yaml.Node, value: str) -> str | None:
+    """``value`` in the place of a node that is one word or in brackets."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        return None
+    start, end = node.start_mark.index, node.end_mark.index
+    gap = " " if start == end and text[start - 1 : start] == ":" else ""
+    return f"{text[:start]}{gap}{value}{text[end:]}"
+
+
+def _ended(text: str) -> str:
+    return "\n" if text and not text.endswith("\n") else ""
+
+
+def _block(place: tuple[str, ...], value: str) -> str:
+    if len(place) == 1:
+        return f"{place[0]}: {value}\n"
+    return f"{place[0]}:\n  {written(place[1])}: {value}\n"
+
+
+def _with(old: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
+    value = list(value) if isinstance(value, tuple) else value
+    if len(place) == 1:
+        return {**old, place[0]: value}
+    return {**old, place[0]: {**(old.get(place[0]) or {}), place[1]: value}}
+
+
+def _reads_as(text: str, expected: dict[str, Any], file: str) -> bool:
+    try:
+        return read(text.encode(), file).value == expected
+    except ConfigError:
+        return False
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write ``text`` aside and rename it into place, mode 0600; a link stays a link. A crash leaves the old file or the new one, never half."""
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(aside).replace(target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(aside).unlink()
+        raise

@@ -1,0 +1,219 @@
+"""Layers of settings, lowest first: ``defaults → system → user → profile → project → environment → cell``. Each value remembers who set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator_nb.catalog import Catalog
+from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.schema import MAPS, SECTIONS, Overrides, Settings, SettingsFile, flatten, keys
+from orchestrator_nb.config.shapes import unknown, validate
+from orchestrator_nb.config.yaml import Document, Place, scalar
+from orchestrator_nb.config.yaml import read as read_yaml
+from orchestrator_nb.errors import ConfigError
+
+PREFIX: Final = "ORCHESTRATOR_NB_"
+NOT_SETTINGS: Final = frozenset({"ORCHESTRATOR_NB_HOME"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who set a value: the layer, the file (or variable, or ``cell``), the line where there is one, and the value itself."""
+
+    layer: str
+    source: str
+    line: int | None
+    value: Any
+
+    @property
+    def place(self) -> str:
+        """``file:line``, or the source alone."""
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+    def __str__(self) -> str:
+        return f"{self.value!r} ({self.layer}: {self.place})"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one source sets, by dotted key."""
+
+    name: str
+    values: Mapping[str, Origin] = field(default_factory=dict)
+
+
+def defaults() -> Layer:
+    """The lowest layer: every key with its built-in value."""
+    return Layer(
+        "defaults",
+        {key: Origin("defaults", "built-in", None, value) for key, value in keys().items() if key not in MAPS},
+    )
+
+
+def file_layer(name: str, shape: Overrides, document: Document, base: Place = ()) -> Layer:
+    """What a checked file sets; ``base`` is where ``shape`` stands in it (a profile stands inside the user's file)."""
+
+    def origin(value: Any, place: Place) -> Origin:
+        file, _, line = document.where((*base, *place)).rpartition(":")
+        return Origin(name, file, int(line), value)
+
+    return Layer(name, {key: origin(value, place) for key, value, place in flatten(shape)})
+
+
+def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...]]:
+    """``ORCHESTRATOR_NB_SECTION__KEY`` variables, and a notice for each of our prefix that is no setting.
+
+    Values are read as in YAML; a list is written ``[a, b]``. Raises `ConfigError` for an unknown ``SECTION__KEY`` or a wrong value.
+    """
+    values: dict[str, Origin] = {}
+    notices: list[str] = []
+    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name not in NOT_SETTINGS):
+        key = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
+        if "." not in key and key not in keys():
+            notices.append(f"{variable} is not a setting and is ignored.")
+            continue
+        value = checked(key, _typed(environ[variable], variable), variable)
+        values[key] = Origin("environment", variable, None, value)
+    return Layer("environment", values), tuple(notices)
+
+
+def _typed(text: str, source: str) -> Any:
+    if text[:1] in "[{" and text:
+        return read_yaml(f"value: {text}".encode(), source).value["value"]
+    return scalar(text)
+
+
+def checked(key: str, value: Any, source: str) -> Any:
+    """``value`` as the schema takes it for ``key``. Raises `ConfigError` that names ``source``."""
+    require_known(key, source)
+    section, _, name = key.partition(".")
+    nested = {section: {name: value}} if name else {section: value}
+    lines: dict[Place, int] = {(section,): 1, (section, name): 1}
+    document = Document(nested, source, lines)
+    try:
+        shape = validate(SettingsFile, document)
+    except ConfigError as error:  # the place is the key itself, not a line
+        reason = str(error).removeprefix(f"{error.where}: {error.key}: ")
+        failure = ConfigError(reason, where=source, key=key)
+    else:
+        return next(value for found, value, _ in flatten(shape) if found == key)
+    raise failure
+
+
+def require_known(key: str, where: str = "") -> None:
+    """Raises `ConfigError`, with the nearest key, unless ``key`` is a setting or names an entry of a map."""
+    section, _, name = key.partition(".")
+    if key not in MAPS and (key in keys() or (section in MAPS and name)):
+        return
+    if section in SECTIONS and name:
+        raise ConfigError(f"{unknown(name, SECTIONS[section].model_fields)}.", where=where, key=key)
+    raise ConfigError(f"{unknown(key, keys(), 'setting')}.", where=where, key=key)
+
+
+Stamps = tuple[tuple[Path, tuple[int, int] | None], ...]
+"""Files that were looked for, each with its time and size then, or ``None`` where there was none."""
+
+
+def stamps(paths: Iterable[Path]) -> Stamps:
+    """The state of some files now."""
+    return tuple((path, _stamp(path)) for path in paths)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings with their origins, the catalogue, and what the user should be told. Immutable; `with_cell` and `set_user` return a new one."""
+
+    layers: tuple[Layer, ...]
+    catalog: Catalog
+    paths: Paths
+    notices: tuple[str, ...] = ()
+    files: Stamps = ()
+    reload: Callable[[], Config] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The winners, as one frozen value."""
+        nested: dict[str, Any] = {}
+        for key, origin in self._winners.items():
+            section, _, name = key.partition(".")
+            if name:
+                nested.setdefault(section, {})[name] = origin.value
+            else:
+                nested[section] = origin.value
+        return Settings.model_validate(nested)
+
+    @cached_property
+    def _winners(self) -> dict[str, Origin]:
+        return {key: origin for layer in self.layers for key, origin in layer.values.items()}
+
+    def value(self, key: str) -> Any:
+        """The value of ``section.key``, or a map's entries by name. Raises `ConfigError` for an unknown key."""
+        if key in MAPS:
+            return {k.partition(".")[2]: origin.value for k, origin in self._winners.items() if k.startswith(f"{key}.")}
+        origins = self.why(key)
+        return origins[0].value if origins else None
+
+    def keys(self) -> tuple[str, ...]:
+        """Every setting, and every entry of a map that somebody set, sorted."""
+        return tuple(sorted({key for key in keys() if key not in MAPS} | self._winners.keys()))
+
+    def refreshed(self) -> Config:
+        """The same, or what the files say now if one of them changed, appeared or went."""
+        if self.reload is None or stamps(path for path, _ in self.files) == self.files:
+            return self
+        return self.reload()
+
+    def why(self, key: str) -> tuple[Origin, ...]:
+        """Every layer that sets ``key``, the winner first. Raises `ConfigError`, with the nearest key, for an unknown one."""
+        require_known(key)
+        return tuple(layer.values[key] for layer in reversed(self.layers) if key in layer.values)
+
+    def with_layer(self, layer: Layer) -> Config:
+        """The same with one more layer on top."""
+        return replace(self, layers=(*self.layers, layer))
+
+    def with_cell(self, overrides: Mapping[str, Any]) -> Config:
+        """The same with a cell's own options, by dotted key. Raises `ConfigError` for an unknown key or a wrong value."""
+        checked_values = {
+            key: Origin("cell", "cell", None, checked(key, value, "cell")) for key, value in overrides.items()
+        }
+        return self.with_layer(Layer("cell", checked_values))
+
+    def set_user(self, key: str, value: Any) -> Config:
+        """Write one setting into the user's config.yaml, comments kept, and return the configuration as it is then.
+
+        Text is read as in YAML (``"8"`` becomes 8). Raises `ConfigError` before anything is written when the value is wrong or the file
+        cannot be edited safely. A notice says so when a higher layer still hides the new value.
+        """
+        from orchestrator_nb.config.edit import write_setting  # the only writer; not needed to read
+
+        typed = _typed(value, key) if isinstance(value, str) else value
+        checked(key, typed, "config")
+        write_setting(self.paths.settings, key, typed)
+        fresh = self.reload() if self.reload else self
+        return fresh._noting_what_hides(key)
+
+    def _noting_what_hides(self, key: str) -> Config:
+        winner = next(iter(self.why(key)), None)
+        if winner is None or winner.layer == "user":
+            return self
+        return replace(
+            self, notices=(*self.notices, f"{key} is saved, but {winner.place} ({winner.layer}) still wins.")
+        )
+
+
+def stack(layers: Iterable[Layer]) -> dict[str, Any]:
+    """The winning values of some layers, by dotted key."""
+    return {key: origin.value for layer in layers for key, origin in layer.values.items()}

@@ -1,0 +1,166 @@
+"""Puts the configuration together: every file that exists, in the order of the layers, into one `Config`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.catalog import Catalog
+from orchestrator_nb.config import project as projects
+from orchestrator_nb.config.files import read_trusted
+from orchestrator_nb.config.layers import Config, Layer, Origin, defaults, environment_layer, file_layer, stack, stamps
+from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.schema import SettingsFile
+from orchestrator_nb.config.shapes import dotted, unknown, validate
+from orchestrator_nb.config.vendors import ModelsFile, merge
+from orchestrator_nb.config.yaml import Document, Place
+from orchestrator_nb.config.yaml import read as read_yaml
+from orchestrator_nb.errors import ConfigError, UnknownModel
+
+
+def load(
+    paths: Paths,
+    cwd: Path | None,
+    environ: Mapping[str, str],
+    cell: Mapping[str, Any] | None = None,
+    today: date | None = None,
+) -> Config:
+    """See `orchestrator_nb.config.load`."""
+    today = today or datetime.now(UTC).date()
+    building = _Building(builtin(today), today)
+    if paths.system:
+        building.add_folder("system", paths.system, root_may_own=True)
+    building.add_folder("user", paths.config)
+    environment, ignored = environment_layer(environ)
+    building.add_profile(environment)
+    if cwd is not None:
+        building.add_project(cwd, paths)
+    building.layers.append(environment)
+    building.notices.extend(ignored)
+    config = Config(
+        layers=tuple(building.layers),
+        catalog=building.catalog,
+        paths=paths,
+        notices=tuple(dict.fromkeys(building.notices)),
+        files=stamps(_candidates(paths, cwd)),
+        reload=partial(load, paths, cwd, environ, cell, today),
+    )
+    config = config.with_cell(cell) if cell else config
+    return _with_known_model(config)
+
+
+def _candidates(paths: Paths, cwd: Path | None) -> Iterator[Path]:
+    for folder in (paths.system, paths.config):
+        if folder:
+            yield from (folder / "config.yaml", folder / "models.yaml")
+    if cwd is not None:
+        yield from projects.candidates(cwd, paths)
+
+
+@cache
+def builtin(today: date) -> Catalog:
+    """The catalogue that comes with the package, as it stands on a day."""
+    name = "models.yaml"
+    document = read_yaml(files("orchestrator_nb.config").joinpath(name).read_bytes(), name)
+    return merge(Catalog(), validate(ModelsFile, document), document, today)
+
+
+class _Building:
+    """The pieces while they are gathered; lives for one `load`."""
+
+    def __init__(self, catalog: Catalog, today: date) -> None:
+        self.catalog, self.today = catalog, today
+        self.layers: list[Layer] = [defaults()]
+        self.notices: list[str] = []
+        self.profiles: dict[str, tuple[Any, Document]] = {}
+
+    def add_folder(self, name: str, folder: Path, *, root_may_own: bool = False) -> None:
+        """A trusted folder's models.yaml, then its config.yaml, which has the last word on what both may say."""
+        if document := read_trusted(folder / "models.yaml", root_may_own=root_may_own):
+            models = validate(ModelsFile, document)
+            self.catalog = merge(self.catalog, models, document, self.today)
+            self.notices.extend(_retired_in_models(models, document, self.catalog))
+            if models.system_prompts:
+                self.layers.append(file_layer(name, SettingsFile(system_prompts=models.system_prompts), document))
+        if document := read_trusted(folder / "config.yaml", root_may_own=root_may_own):
+            shape = validate(SettingsFile, document)
+            self.layers.append(file_layer(name, shape, document))
+            self.notices.extend(_retired_in_settings(shape, document, self.catalog))
+            self.profiles |= {profile: (part, document) for profile, part in shape.profiles.items()}
+
+    def add_profile(self, environment: Layer) -> None:
+        """The chosen profile's settings; ``default`` needs none."""
+        layers = [*self.layers, environment]
+        chosen = next(layer.values["profile"] for layer in reversed(layers) if "profile" in layer.values)
+        if chosen.value in self.profiles:
+            part, document = self.profiles[chosen.value]
+            self.layers.append(file_layer("profile", part, document, ("profiles", chosen.value)))
+        elif chosen.value != "default":
+            reason = unknown(chosen.value, ["default", *self.profiles], "profile")
+            raise ConfigError(f"{chosen.value!r} is an {reason}.", where=chosen.place, key="profile")
+
+    def add_project(self, cwd: Path, paths: Paths) -> None:
+        """The files beside the notebook, as far as they may speak."""
+        found, notices = projects.find(cwd, paths, self.catalog.vendors)
+        self.notices.extend(notices)
+        if found is None:
+            return
+        self.catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
+        self.layers.append(projects.settings_layer(found, stack(self.layers), paths.settings))
+        if found.models:
+            self.notices.extend(_retired_in_models(*found.models, self.catalog))
+        if found.settings:
+            self.notices.extend(_retired_in_settings(*found.settings, self.catalog))
+
+
+def _with_known_model(config: Config) -> Config:
+    """Raises `ConfigError` at the place of the ``model`` setting unless the catalogue knows it."""
+    for origin in config.why("model")[:1]:
+        if origin.value is not None:
+            _find(origin, config.catalog)
+    return config
+
+
+def _find(origin: Origin, catalog: Catalog) -> None:
+    try:
+        catalog.find(origin.value)
+    except UnknownModel as error:
+        reason = str(error)
+    else:
+        return
+    raise ConfigError(reason, where=origin.place, key="model")
+
+
+def _retired_in_models(file: ModelsFile, document: Document, catalog: Catalog) -> Iterator[str]:
+    for vendor, entry in file.vendors.items():
+        for index, model in enumerate(entry.models):
+            yield from _retired(f"{vendor}/{model.name}", (vendor, "models", index, "name"), document, catalog)
+        if entry.default_model:
+            yield from _retired(f"{vendor}/{entry.default_model}", (vendor, "default_model"), document, catalog)
+
+
+def _retired_in_settings(shape: SettingsFile, document: Document, catalog: Catalog) -> Iterator[str]:
+    if shape.main_llm:
+        name = f"{shape.main_llm.provider}/{shape.main_llm.model}"
+        yield from _retired(name, ("main_llm", "model"), document, catalog)
+    if shape.model:
+        yield from _retired(shape.model, ("model",), document, catalog)
+    for chain, steps in shape.chains.items():
+        for index, step in enumerate(steps.steps):
+            if step.model:
+                yield from _retired(step.model, ("chains", chain, "steps", index, "model"), document, catalog)
+
+
+def _retired(name: str, place: Place, document: Document, catalog: Catalog) -> Iterator[str]:
+    """A notice when ``name`` means a retired model. An unknown name is somebody else's error."""
+    try:
+        spec = catalog.find(name)
+    except UnknownModel:
+        return
+    if spec.retired:
+        instead = f"; use {spec.successor!r} instead" if spec.successor else ""
+        yield f"{document.where(place)}: {dotted(place)}: {spec.ref} was retired on {spec.retired}{instead}."

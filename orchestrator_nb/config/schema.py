@@ -1,0 +1,215 @@
+"""What may stand in config.yaml: `Settings` is what the program reads, `SettingsFile` adds what only a file may say.
+
+Every key has a default, is documented in docs/configuration.md, and is at most ``section.name``. The predecessor's ``main_llm`` and
+``system_prompts`` are other ways to write ``model``, ``roles`` and ``personas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from orchestrator_nb.catalog import Price
+from orchestrator_nb.config.shapes import Count, Flag, Money, Number, Seconds, Shape, Whole
+from orchestrator_nb.config.yaml import Place
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class PriceEntry(Shape):
+    """USD per million tokens."""
+
+    input: Money
+    output: Money
+    cached: Money | None = None
+    written: Money | None = None
+
+    @property
+    def price(self) -> Price:
+        """The same as the value that the kernel uses."""
+        return Price(self.input, self.output, self.cached, self.written)
+
+
+class ParamSettings(Shape):
+    """What to ask every model for; a parameter without a value is not sent."""
+
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_k: Count | None = None
+    max_tokens: Count | None = None
+    stop: tuple[str, ...] = ()
+    seed: Whole | None = None
+    effort: Effort | None = None
+    thinking: Flag | Count | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters that have a value, by name."""
+        return {name: value for name, value in self if value is not None and value != ()}
+
+
+class LimitSettings(Shape):
+    """How much at once, how often, how long."""
+
+    parallel: Annotated[Count, Field(le=10_000)] = 64
+    attempts: Annotated[Count, Field(le=20)] = 3
+    run_timeout_s: Seconds | None = None
+    confirm_calls: Count = 1_000
+
+
+class TimeoutSettings(Shape):
+    """The four clocks of one attempt, in seconds (rule R32)."""
+
+    connect_s: Seconds = 5.0
+    first_byte_s: Seconds = 60.0
+    gap_s: Seconds = 30.0
+    total_s: Seconds = 600.0
+
+
+def _proxy(value: str) -> str:
+    """A proxy's address. Never shown in an error, for it may hold a password."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise PydanticCustomError("secret", "expected a proxy's address such as http://proxy:3128")
+    if parts.username or parts.password:
+        raise PydanticCustomError("secret", "a password must not stand in this file; use a local proxy that knows it")
+    return value
+
+
+class NetworkSettings(Shape):
+    """The way out. The environment's proxy variables are not read (rule R20)."""
+
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    ca_file: str | None = None
+    transport: Literal["thin", "httpx2"] = "thin"
+
+
+class DisplaySettings(Shape):
+    """What a cell shows while it runs."""
+
+    rate_hz: Annotated[Number, Field(ge=0.5, le=30)] = 8.0
+    large_grid: Count = 60
+
+
+class Step(Shape):
+    """One step of a chain. Keys beyond these are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str | None = None
+    persona: str | None = None
+    model: str | None = None
+
+
+class Chain(Shape):
+    """A named sequence of steps, checked in shape only."""
+
+    model_config = ConfigDict(extra="allow")
+
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+
+class Overrides(Shape):
+    """The settings that every layer can set."""
+
+    model: str | None = None
+    params: ParamSettings = ParamSettings()
+    limits: LimitSettings = LimitSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    network: NetworkSettings = NetworkSettings()
+    display: DisplaySettings = DisplaySettings()
+    prices: Mapping[str, PriceEntry] = {}
+    roles: Mapping[str, str | None] = {}
+    personas: Mapping[str, str | None] = {}
+    chains: Mapping[str, Chain] = {}
+
+
+class Settings(Overrides):
+    """All settings, resolved."""
+
+    profile: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "default"
+
+    @property
+    def price_overrides(self) -> dict[str, Price]:
+        """The user's prices by model pattern, as `orchestrator_nb.pricing.Pricer` takes them."""
+        return {pattern: entry.price for pattern, entry in self.prices.items()}
+
+
+class MainModel(Shape):
+    """The predecessor's way to name the default model."""
+
+    provider: str
+    model: str
+
+
+class SystemPrompts(Shape):
+    """The predecessor's names of roles and personas: a list of names, or texts by name."""
+
+    roles: tuple[str, ...] | Mapping[str, str | None] = ()
+    personas: tuple[str, ...] | Mapping[str, str | None] = ()
+
+
+class SettingsFile(Settings):
+    """config.yaml or orchestrator-nb.yaml."""
+
+    main_llm: MainModel | None = None
+    system_prompts: SystemPrompts | None = None
+    profiles: Mapping[str, Overrides] = {}
+
+    @model_validator(mode="after")
+    def _one_default_model(self) -> SettingsFile:
+        if self.main_llm and self.model:
+            raise PydanticCustomError("unknown_key", "says the same as 'model'; keep one of them", {"key": "main_llm"})
+        return self
+
+
+SECTIONS = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+MAPS = ("prices", "roles", "personas", "chains")
+
+
+def keys() -> dict[str, Any]:
+    """Every setting with its default, by dotted key; of the maps only the name (``prices``)."""
+    found: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        section = SECTIONS.get(name)
+        if section is None:
+            found[name] = field.default
+        else:
+            found |= {f"{name}.{key}": inner.default for key, inner in section.model_fields.items()}
+    return found
+
+
+def flatten(shape: Overrides) -> Iterator[tuple[str, Any, Place]]:
+    """What a file sets, and only that: dotted key, value, and the place in the file."""
+    for name in shape.model_fields_set:
+        value = getattr(shape, name)
+        if name == "profiles":
+            continue
+        if isinstance(value, MainModel):
+            yield "model", f"{value.provider}/{value.model}", (name, "model")
+        elif isinstance(value, SystemPrompts):
+            yield from flatten_prompts(value)
+        elif name in SECTIONS:
+            yield from ((f"{name}.{key}", getattr(value, key), (name, key)) for key in value.model_fields_set)
+        elif name in MAPS:
+            yield from ((f"{name}.{key}", item, (name, key)) for key, item in value.items())
+        else:
+            yield name, value, (name,)
+
+
+def flatten_prompts(prompts: SystemPrompts) -> Iterator[tuple[str, Any, Place]]:
+    """Roles and personas by name; a name without a text (``None``) means the built-in text."""
+    for kind in ("roles", "personas"):
+        given = getattr(prompts, kind)
+        texts = given if isinstance(given, Mapping) else dict.fromkeys(given)
+        yield from ((f"{kind}.{name}", text, ("system_prompts", kind)) for name, text in texts.items())

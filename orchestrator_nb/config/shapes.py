@@ -1,0 +1,110 @@
+"""The base of every configuration model, and what turns pydantic's complaint into one sentence with file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from orchestrator_nb.config.yaml import Document, Place
+from orchestrator_nb.errors import ConfigError
+
+M = TypeVar("M", bound="Shape")
+
+_SHOWN: Final = 60
+
+
+def _decimal(value: object) -> object:
+    """A number exactly as it was written: 0.1 is a tenth, not the nearest binary fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise PydanticCustomError("number", "expected a number")
+    return Decimal(str(value))
+
+
+# YAML has typed scalars, so 'true' is no number and '"8"' is no 8: strict here, where pydantic alone would convert
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Seconds = Annotated[float, Strict(), Field(gt=0)]
+Money = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0), WithJsonSchema({"type": "number", "minimum": 0})]
+
+
+class Shape(BaseModel):
+    """A frozen value that knows all its keys; an unknown one is an error that names the nearest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and cls.model_config.get("extra") == "forbid":
+            for key in given:
+                if key not in cls.model_fields:
+                    reason = unknown(key, cls.model_fields).replace("{", "{{").replace("}", "}}")
+                    raise PydanticCustomError("unknown_key", reason, {"key": key})
+        return given
+
+
+def unknown(name: str, accepted: Iterable[str], what: str = "key") -> str:
+    """A sentence about a name that is not one of ``accepted``: the nearest, then all of them."""
+    known = list(accepted)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what}; {hint}Accepted: {', '.join(known) or 'nothing'}"
+
+
+def validate(shape: type[M], document: Document, place: Place = (), value: Any = None) -> M:
+    """``document`` (or ``value``, the part of it at ``place``) as a ``shape``. Raises `ConfigError` for the first thing that is wrong."""
+    try:
+        return shape.model_validate(document.value if value is None else value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    raise _config_error(document, place, details)
+
+
+def _config_error(document: Document, place: Place, details: list[ErrorDetails]) -> ConfigError:
+    first = details[0]
+    here = (*place, *first["loc"])
+    if first["type"] == "unknown_key":
+        here = (*here, first["ctx"]["key"])
+    more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
+    return ConfigError(_sentence(first) + more + ".", where=document.where(here), key=_dotted(document, here))
+
+
+def _dotted(document: Document, place: Place) -> str:
+    """The longest part of a place that stands in the file; pydantic adds names of union members, which mean nothing to a reader."""
+    while place and place not in document.lines:
+        place = place[:-1]
+    return dotted(place)
+
+
+def dotted(place: Place) -> str:
+    """``models[0].name`` for ``("models", 0, "name")``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return text.removeprefix(".")
+
+
+def _sentence(error: ErrorDetails) -> str:
+    message = error["msg"]
+    if error["type"] in {"unknown_key", "secret"}:
+        return message
+    if error["type"] == "missing":
+        return f"{error['loc'][-1]!r} is missing"
+    expected = message.removeprefix("Value error, ").replace("Input should be", "expected")
+    found = error["input"]
+    shown = repr(found) if len(repr(found)) <= _SHOWN else repr(found)[:_SHOWN] + "…"
+    return f"found {shown}, {expected[0].lower()}{expected[1:]}"
