@@ -92,10 +92,10 @@ def test_every_success_is_kept_and_every_failure_typed_in_order(clock, grid, fai
 
 
 def test_stopping_at_an_error_starts_nothing_new_and_says_so(clock, grid):
-    vendors = Vendors(clock, fails=lambda request: request.prompt == "question 5")
+    vendors = Vendors(clock, fails=lambda request: request.prompt == "question 4")
     calls = outcome(clock, vendors, grid(100), parallel=4, stop_on_error=True)
     kinds = [call.error.kind if call.error else "ok" for call in calls]
-    assert kinds == ["ok"] * 5 + ["invalid_request"] + ["ok"] * 2 + ["skipped"] * 92
+    assert kinds == ["ok"] * 4 + ["invalid_request"] + ["ok"] * 3 + ["skipped"] * 92
     assert vendors.asked == 8
     assert all(isinstance(call.error, Skipped) for call in calls[8:])
 
