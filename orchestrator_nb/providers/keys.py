@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import httpx2
@@ -31,7 +31,9 @@ def address(vendor: Vendor) -> httpx2.URL:
     if url is None or url.scheme not in {"http", "https"} or not url.host:
         raise ConfigError("this is no address; write one such as 'https://api.example.com/v1'.", key=key)
     if url.userinfo or url.fragment or url.query:
-        raise ConfigError("write the address without user name, password, '?' and '#'; keys have a place of their own.", key=key)
+        raise ConfigError(
+            "write the address without user name, password, '?' and '#'; keys have a place of their own.", key=key
+        )
     return url
 
 
@@ -71,7 +73,9 @@ class EnvironmentKeys:
             return None
         for name in VARIABLES.get(vendor.key_name, (vendor.key_name,)):
             if self._environ.get(name):
-                return Secret(vendor.name, lambda: self._environ[name], frozenset({origin(address(vendor))}))
+                return Secret(
+                    vendor.name, partial(self._environ.__getitem__, name), frozenset({origin(address(vendor))})
+                )
         raise KeyMissing(
             f"no key for {vendor.name!r}: set {vendor.key_name} in the environment and run the cell again, "
             "or try it without keys after %llm simulate on; a local Ollama needs none."

@@ -97,7 +97,9 @@ class ThinTransport(httpx2.AsyncBaseTransport):
         tls = self._tls if pool.scheme == "https" else None
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(protocol, pool.host, pool.port, ssl=tls, happy_eyeballs_delay=0.25)
+                _, connection = await loop.create_connection(
+                    protocol, pool.host, pool.port, ssl=tls, happy_eyeballs_delay=0.25
+                )
         except TimeoutError:
             raise httpx2.ConnectTimeout(f"no connection within {timeout_s:g} s") from None
         except (OSError, UnicodeError) as error:

@@ -1,0 +1,330 @@
+"""The one HTTP exchange, innermost of all layers: encode, put the key in, send, watch the clocks, decode, and say what failed in our own errors.
+
+httpx2 is used at the level of its transports: no client, hence no redirects, no cookies, no environment, no log lines with addresses.
+Errors are raised outside the `except` blocks in which they were caught: no frame of the HTTP library hangs on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Final, Generic, Protocol, TypeVar, cast
+
+import httpx2
+
+from orchestrator_nb import __version__
+from orchestrator_nb.calls import Request, Response, Started
+from orchestrator_nb.catalog import ModelSpec, Vendor
+from orchestrator_nb.errors import ConfigError, ProviderError
+from orchestrator_nb.providers.auth import KeyAuth, redacted
+from orchestrator_nb.providers.clocks import Clocks
+from orchestrator_nb.providers.connection import TooMuch
+from orchestrator_nb.providers.faults import fault, trouble
+from orchestrator_nb.providers.hints import RateHint, rate_hint
+from orchestrator_nb.providers.keys import address, is_loopback, origin
+from orchestrator_nb.providers.mishaps import CAUGHT, LARGE, PACKED, PAGE, Mishap, broken, late, mishap
+from orchestrator_nb.providers.network import Network
+from orchestrator_nb.providers.transport import SENT, transport
+from orchestrator_nb.secret import Secret
+from orchestrator_nb.types import Clock, Decoder, Emit, Keys, Provider, Wire
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Observe = Callable[[Request, RateHint], None]
+Headers = Mapping[str, str]
+
+_PAGES: Final = 100
+_NOT_JSON: Final = re.compile(r"text/html|application/xhtml|application/pdf|(?:image|audio|video|font)/")
+_SIGNS_OF_LIFE: Final = re.compile(rb"(?:\s+|:[^\r\n]*|event: ?ping\r?\ndata:[^\r\n]*)+")
+"""SSE comments, blank lines and Anthropic's ping: they show that somebody is there, not that there is an answer."""
+
+
+class Exchange:
+    """The innermost `Handler`. Lives on one loop; `aclose` closes its connections."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        keys: Keys,
+        network: Network,
+        clock: Clock,
+        observe: Observe = lambda _request, _hint: None,
+    ) -> None:
+        self._providers, self._keys, self._network = providers, keys, network
+        self._clock, self._observe = clock, observe
+        self._transport = transport(network)
+
+    async def __call__(self, request: Request, emit: Emit) -> Response:
+        """One attempt. Raises `ProviderError`, `KeyMissing`, `UserError`, `VaultError`."""
+        provider = self._provider(request.model.vendor)
+        wire = provider.encode(request)
+        emit(Started())
+        reading = _Decoding(provider, request, emit, lambda headers: self._hint(request, headers))
+        outcome = await self._exchange(_Call(request.model.vendor, request.model.id, wire), reading)
+        if isinstance(outcome, ProviderError):
+            if wire.notices and outcome.response is not None:
+                outcome.response = replace(outcome.response, notices=(*wire.notices, *outcome.response.notices))
+            raise outcome
+        return replace(outcome, notices=(*wire.notices, *outcome.notices)) if wire.notices else outcome
+
+    async def list_models(self, vendor: Vendor) -> Sequence[ModelSpec]:
+        """The models that the vendor lists for this key, page by page."""
+        provider = self._provider(vendor)
+        models: list[ModelSpec] = []
+        page: str | None = None
+        for _ in range(_PAGES):
+            reading = _Collecting(partial(provider.read_models, vendor))
+            outcome = await self._exchange(_Call(vendor, "model list", provider.models(page)), reading)
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            more, page = outcome
+            models.extend(more)
+            if page is None:
+                break
+        return models
+
+    async def count_tokens(self, request: Request) -> int | None:
+        """The vendor's own count of the request's input tokens; ``None`` where it has none."""
+        vendor = request.model.vendor
+        provider = self._provider(vendor)
+        if (wire := provider.count(request)) is None:
+            return None
+        outcome = await self._exchange(_Call(vendor, request.model.id, wire), _Collecting(provider.read_count))
+        if isinstance(outcome, ProviderError):
+            raise outcome
+        return outcome
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+    def _provider(self, vendor: Vendor) -> Provider:
+        if (provider := self._providers.get(vendor.kind)) is None:
+            known = ", ".join(sorted(self._providers))
+            raise ConfigError(f"unknown kind {vendor.kind!r}; one of {known}.", key=f"{vendor.name}.kind")
+        return provider
+
+    def _hint(self, request: Request, headers: Headers) -> None:
+        self._observe(request, rate_hint(headers, self._clock.wall()))
+
+    async def _exchange(self, call: _Call, reading: _Reading[T]) -> T | ProviderError:
+        """What was read, or the error to raise: the caller raises it, free of our frames and of the HTTP library's."""
+        secret = self._keys.key_for(call.vendor)
+        clocks = Clocks(self._network)
+        try:
+            async with clocks:
+                outcome = await self._converse(call, secret, reading, clocks)
+        except CAUGHT as caught:
+            row = late(clocks) if clocks.expired else mishap(caught)
+            outcome = _after(row, call, reading)
+        except ProviderError as caught:
+            outcome = caught
+        except asyncio.CancelledError as caught:
+            caught.__context__ = None
+            raise caught.with_traceback(None)  # noqa: B904 - the frames below hold the request
+        return _presentable(outcome, call, secret) if isinstance(outcome, ProviderError) else outcome
+
+    async def _converse(
+        self, call: _Call, secret: Secret | None, reading: _Reading[T], clocks: Clocks
+    ) -> T | ProviderError:
+        auth = KeyAuth(secret, self._provider(call.vendor).auth) if secret else httpx2.Auth()
+        with closing(auth.auth_flow(call.request(self._network, clocks))) as flow:
+            answer = await self._transport.handle_async_request(next(flow))
+        body = cast("httpx2.AsyncByteStream", answer.stream)
+        try:
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw}
+            reading.begin(headers, simulated=headers.get("x-simulated") == "1" and is_loopback(call.target.url))
+            if not 200 <= answer.status_code < 300:
+                return await self._refusal(call, answer.status_code, headers, body, secret)
+            if problem := _unacceptable(headers, self._network.body_bytes):
+                return broken(call.name, problem, None, *call.names)
+            await self._read(body, reading, clocks)
+        finally:
+            await body.aclose()
+        return reading.finish()
+
+    async def _read(self, body: httpx2.AsyncByteStream, reading: _Reading[T], clocks: Clocks) -> None:
+        size = 0
+        async for chunk in body:
+            size += len(chunk)
+            if size > self._network.body_bytes:
+                raise TooMuch("the answer is too long")
+            clocks.piece(payload=reading.feed(chunk) or not _SIGNS_OF_LIFE.fullmatch(chunk))
+
+    async def _refusal(
+        self, call: _Call, status: int, headers: Headers, body: httpx2.AsyncByteStream, secret: Secret | None
+    ) -> ProviderError:
+        """The error for a status that is not 2xx; of its body only the beginning is read, and only if it is plain."""
+        vendor, model = call.names
+        if 300 <= status < 400:
+            words = f"it points to {_points_to(headers, call.target.url)}"
+            what = f"answered {status} (redirect)"
+            return trouble("redirect", what, words, status=status, headers=headers, vendor=vendor, model=model)
+        said = b""
+        if not _compressed(headers):
+            said = await _beginning(body, self._network.error_bytes)
+        said = redacted(said.decode("latin-1"), secret, call.target.url).encode("latin-1")
+        return fault(status, headers, said, vendor=vendor, model=model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What does not change from call to call of one address."""
+
+    url: httpx2.URL
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+@lru_cache(maxsize=1024)
+def _target(vendor: Vendor, path: str) -> _Target:
+    base = address(vendor)
+    url = httpx2.URL(str(base).rstrip("/") + path)
+    headers = (
+        (b"Host", url.netloc),
+        (b"User-Agent", f"orchestrator-nb/{__version__}".encode()),
+        (b"Accept", b"*/*"),
+        (b"Accept-Encoding", b"identity"),
+    )
+    return _Target(url, headers)
+
+
+class _Call:
+    """Whom to ask for what, and by which names to speak of it."""
+
+    def __init__(self, vendor: Vendor, model: str, wire: Wire) -> None:
+        self.vendor, self.wire = vendor, wire
+        self.names = vendor.name, model
+        self.name = f"{vendor.name}/{model}"
+        self.target = _target(vendor, wire.path)
+
+    def request(self, network: Network, clocks: Clocks) -> httpx2.Request:
+        """The request without its key."""
+        wire, body = self.wire, self.wire.body
+        headers = [*self.target.headers, *((name.encode(), value.encode()) for name, value in wire.headers.items())]
+        if body is not None:
+            if "content-type" not in {name.lower() for name in wire.headers}:
+                headers.append((b"Content-Type", b"application/json"))
+            headers.append((b"Content-Length", b"%d" % len(body)))
+        limits = {"connect": network.connect_s, "read": None, "write": None, "pool": None}
+        extensions = {"timeout": limits, SENT: clocks.sent}
+        stream = httpx2.ByteStream(body or b"")
+        return httpx2.Request(wire.method, self.target.url, headers=headers, stream=stream, extensions=extensions)
+
+
+class _Reading(Protocol[T_co]):
+    """What becomes of an answer's bytes."""
+
+    def begin(self, headers: Headers, *, simulated: bool) -> None: ...
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take a piece; whether it held something to show."""
+        ...
+
+    def finish(self) -> T_co: ...
+
+    def so_far(self) -> Response | None: ...
+
+
+class _Decoding:
+    """An answer to a question: events while it arrives, a `Response` at the end."""
+
+    def __init__(self, provider: Provider, request: Request, emit: Emit, hint: Callable[[Headers], None]) -> None:
+        self._provider, self._request, self._emit, self._hint = provider, request, emit, hint
+        self._decoder: Decoder | None = None
+        self._simulated = False
+
+    def begin(self, headers: Headers, *, simulated: bool) -> None:
+        self._simulated = simulated
+        self._hint(headers)
+        self._decoder = self._provider.decoder(self._request, headers)
+
+    def feed(self, chunk: bytes) -> bool:
+        shown = False
+        for event in cast("Decoder", self._decoder).feed(chunk):
+            shown = True
+            self._emit(event)
+        return shown
+
+    def finish(self) -> Response:
+        return self._marked(cast("Decoder", self._decoder).finish())
+
+    def so_far(self) -> Response | None:
+        return self._marked(self._decoder.partial()) if self._decoder else None
+
+    def _marked(self, response: Response) -> Response:
+        return replace(response, source="simulated") if self._simulated else response
+
+
+class _Collecting(Generic[T]):
+    """A short JSON answer, read at its end."""
+
+    def __init__(self, read: Callable[[bytes], T]) -> None:
+        self._read = read
+        self._pieces: list[bytes] = []
+
+    def begin(self, headers: Headers, *, simulated: bool) -> None:
+        pass
+
+    def feed(self, chunk: bytes) -> bool:
+        self._pieces.append(chunk)
+        return True
+
+    def finish(self) -> T:
+        return self._read(b"".join(self._pieces))
+
+    def so_far(self) -> Response | None:
+        return None
+
+
+def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:
+    """An answer whose end had arrived is whole, whatever became of the connection; any other is broken."""
+    so_far = reading.so_far()
+    if so_far is not None and row.kind in {"transient", "timeout"}:
+        with suppress(ProviderError):
+            return reading.finish()
+    return broken(call.name, row, so_far, *call.names)
+
+
+def _presentable(error: ProviderError, call: _Call, secret: Secret | None) -> ProviderError:
+    """The error without frames, causes and keys."""
+    error.__context__ = error.__cause__ = error.__traceback__ = None
+    error.args = (redacted(str(error), secret, call.target.url),)
+    error.vendor, error.model = error.vendor or call.names[0], error.model or call.names[1]
+    return error
+
+
+def _unacceptable(headers: Headers, body_bytes: int) -> Mishap | None:
+    """Why the body of a 200 is not even read."""
+    if _compressed(headers):
+        return PACKED
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > body_bytes:
+        return LARGE
+    return PAGE if _NOT_JSON.match(headers.get("content-type", "")) else None
+
+
+def _compressed(headers: Headers) -> bool:
+    return headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+
+
+async def _beginning(body: httpx2.AsyncByteStream, limit: int) -> bytes:
+    """The first bytes of an error; a body that breaks off is still an error with its status."""
+    said = bytearray()
+    with suppress(*CAUGHT):
+        async for chunk in body:
+            said += chunk
+            if len(said) >= limit:
+                break
+    return bytes(said[:limit])
+
+
+def _points_to(headers: Headers, asked: httpx2.URL) -> str:
+    """Where a redirect leads: the origin only, for the rest may hold anything."""
+    try:
+        return origin(asked.join(headers["location"]))
+    except (KeyError, ValueError, httpx2.InvalidURL):
+        return "nowhere"
