@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Literal
+from urllib.parse import urlsplit
 
 from orchestrator_nb.errors import UnknownModel
 
@@ -56,6 +58,15 @@ class Vendor:
     key_name: str | None = None
     quirks: Quirks = Quirks()
     limits: Limits = Limits()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is this machine (a loopback address)."""
+        host = urlsplit(self.base_url).hostname or ""
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _edited(text: str, place: tuple[str, ...], value: str) -> str | None:
         return text + _ended(text) + _block(place, value)
     section = _child(root, place[0])
     if section is None:
-        return None if root.flow_style else text + _ended(text) + _block(place, value)
+        return None if getattr(root, "flow_style", False) else text + _ended(text) + _block(place, value)
     if len(place) == 1:
         return _put(text, section, value)
     return _in_section(text, section, place[1], value)

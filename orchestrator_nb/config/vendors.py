@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import date
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
@@ -150,24 +149,13 @@ def _vendor(name: str, entry: VendorEntry, catalog: Catalog, document: Document)
         quirks=_over(like.quirks if like else Quirks(), entry.quirks),
         limits=_over(known.limits if known else Limits(), entry.limits),
     )
-    if vendor.key_name and vendor.base_url.startswith("http:") and not is_loopback(vendor.base_url):
+    if vendor.key_name and vendor.base_url.startswith("http:") and not vendor.is_local:
         raise _error(
             "a key would travel unencrypted; use https, or leave 'api_key_name' out (null)",
             document,
             (name, "base_url"),
         )
     return vendor
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _over(base: Any, entry: Any) -> Any:
