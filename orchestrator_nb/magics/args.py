@@ -94,7 +94,7 @@ OPTIONS: Final = (
     Option(("--json",), (), "any valid JSON as the answer"),
     Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
-    Option(("--timeout",), ("S",), "seconds for each call", {"type": _seconds}),
+    Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
     Option(
         ("--on-error",),
         ("WHAT",),
@@ -145,7 +145,7 @@ def value_of(text: str) -> Any:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """``; did you mean 'x'?`` or ``.``: the end of a sentence about an unknown name."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {found[0]!r}?" if found else "."
 
 

@@ -1,0 +1,145 @@
+"""``%llm WORD …``: one small function per word, each parse → session call → show. A table comes back as a DataFrame, so that it can be kept and filtered."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from orchestrator_nb.catalog import ModelSpec
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics.args import Parser, nearest
+from orchestrator_nb.magics.manual import COMMANDS, line_help
+from orchestrator_nb.magics.screen import show
+from orchestrator_nb.magics.words import split
+from orchestrator_nb.results.safe_text import plain
+
+if TYPE_CHECKING:
+    from orchestrator_nb.magics.cell import Magics
+
+
+def run(line: str, magics: Magics) -> Any:
+    """Does what the line says. Raises `UserError` with the nearest word when there is no such command."""
+    name, *words = split(line) or ["help"]
+    if (command := _COMMANDS.get(name)) is None:
+        if "--" in line or name in magics.model_names():
+            raise UserError(f"%llm has no command {name!r}; to ask a model write %%llm, with the prompt below it.")
+        raise UserError(f"%llm has no command {name!r}{nearest(name, tuple(_COMMANDS))} %llm help lists them.")
+    usage = next(c.usage for c in COMMANDS if c.name == name)
+    return command(magics, Words(usage, words))
+
+
+class Words:
+    """The words after a command, read by its little parser."""
+
+    def __init__(self, usage: str, words: list[str]) -> None:
+        self.usage, self.words = usage, words
+
+    def read(self, *arguments: tuple[str, dict[str, Any]]) -> argparse.Namespace:
+        """The arguments by name. Raises `UserError` that shows how the command is written."""
+        parser = Parser(prog="%llm", add_help=False, allow_abbrev=False)
+        for name, how in arguments:
+            parser.add_argument(name, **how)
+        try:
+            return parser.parse_args(self.words)
+        except UserError:
+            pass
+        raise UserError(f"write it as: %llm {self.usage}")
+
+
+_MAYBE: Final = {"nargs": "?"}
+_SWITCH: Final = {"action": "store_true"}
+
+
+def _models(magics: Magics, words: Words) -> pd.DataFrame:
+    given = words.read(("pattern", {"nargs": "?", "default": "*"}), ("--live", {"metavar": "VENDOR"}))
+    session = magics.session
+    specs = session.list_models(given.live) if given.live else session.catalog.search(given.pattern)
+    return pd.DataFrame([_facts(spec) for spec in specs], columns=["model", "aliases", "context", "max_output", "can", "retired"])
+
+
+def _facts(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "model": spec.ref,
+        "aliases": ", ".join(spec.aliases),
+        "context": spec.context if spec.context is not None else pd.NA,
+        "max_output": spec.max_output if spec.max_output is not None else pd.NA,
+        "can": " ".join(sorted(spec.features)),
+        "retired": spec.retired or "",
+    }
+
+
+def _last(magics: Magics, words: Words) -> None:
+    given = words.read(("--trace", _SWITCH))
+    if given.trace:
+        return _trace(magics)
+    if (run := magics.session.last) is None:
+        raise UserError("nothing has been asked yet; %%llm asks.")
+    show(run, magics.shell)
+    return None
+
+
+def _trace(magics: Magics) -> None:
+    """The stack of the last error, with the errors it came from; no values of variables, so no key can be in it."""
+    error = magics.last_error
+    if error is None and (run := magics._session().last):
+        error = next((call.error for call in run.calls if call.error), None)
+    _say("".join(traceback.format_exception(error)) if error else "no error so far")
+
+
+def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
+    given = words.read(("key", _MAYBE), ("value", _MAYBE))
+    session = magics.session
+    if given.value is not None:
+        session.use(session.config.set_user(given.key, given.value))
+    if given.key is None:
+        return pd.DataFrame([_setting(session.config, key) for key in session.config.keys()], columns=["setting", "value", "set by"])
+    _say(f"{given.key} = {session.config.value(given.key)!r}")
+    return None
+
+
+def _setting(config: Any, key: str) -> dict[str, Any]:
+    origins = config.why(key)
+    return {"setting": key, "value": repr(config.value(key)), "set by": origins[0].where if origins else ""}
+
+
+def _why(magics: Magics, words: Words) -> None:
+    key = words.read(("key", {})).key
+    for place, origin in enumerate(magics.session.config.why(key)):
+        _say(f"{key} = {origin.value!r}  {origin.layer}, {origin.where}" if place == 0 else f"{'':{len(key)}}   {origin.value!r}  {origin.layer}, {origin.where}")
+
+
+def _simulate(magics: Magics, words: Words) -> None:
+    on = words.read(("switch", {"choices": ["on", "off"]})).switch == "on"
+    address = magics.session.simulate(on)
+    _say(f"simulator on at {address}: no key, no network, no cost; answers are marked 'simulated'." if on else "simulator off: the vendors are asked.")
+
+
+def _doctor(magics: Magics, words: Words) -> None:
+    words.read()
+    marks: Mapping[bool | None, str] = {True: "ok", False: "!!", None: "  "}
+    for check in magics.session.doctor():
+        _say(f"{marks[check.ok]}  {check.name:<18} {check.text}")
+
+
+def _help(_magics: Magics, words: Words) -> None:
+    words.read()
+    _say(line_help())
+
+
+def _say(text: str) -> None:
+    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
+    "models": _models,
+    "last": _last,
+    "config": _config,
+    "why": _why,
+    "simulate": _simulate,
+    "doctor": _doctor,
+    "help": _help,
+}
