@@ -1,0 +1,201 @@
+"""What the decoders of all dialects share: framing, caps, ends, and errors that keep the text so far.
+
+A dialect says how one payload changes the `Draft` (`on_event`), how a plain body does (`on_body`), and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from orchestrator_nb.calls import Event, Request, Response
+from orchestrator_nb.errors import Kind, ProviderError
+from orchestrator_nb.providers.draft import REPLACED, Draft
+from orchestrator_nb.providers.faults import fault_of, request_id_of, trouble
+from orchestrator_nb.providers.jsontext import Malformed, parse
+from orchestrator_nb.providers.sse import BodyReader, EventReader, LineReader, Oversize, Reader
+
+MAX_BYTES: Final = 32 << 20
+"""Bytes of one answer."""
+
+MAX_EVENTS: Final = 200_000
+"""Payloads of one answer."""
+
+
+class VendorFault(Exception):
+    """The vendor reports an error inside its answer; ``body`` is the JSON that says so."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__()
+        self.body = body
+
+
+class Empty(Exception):
+    """The answer holds nothing at all, which is not the same as an empty text."""
+
+
+class Decoding:
+    """A `Decoder`. ``payloads`` counts the payloads so far (comments and blank lines are none): a transport's watchdog watches it.
+
+    ``headers`` are the answer's, with lower-case names. How the body is framed follows from its content type, else from ``request.stream``.
+    """
+
+    stream_reader: type[EventReader] | type[LineReader] = EventReader
+
+    def __init__(self, request: Request, headers: Mapping[str, str]) -> None:
+        self.request, self.headers = request, headers
+        self.payloads = 0
+        self.draft = Draft()
+        self.draft.id = request_id_of(headers)
+        self.ended = False
+        self._bytes = 0
+        self._plain = not _streamed(headers.get("content-type", ""), request.stream)
+        self._reader: Reader = BodyReader() if self._plain else self.stream_reader()
+
+    # What a dialect states.
+
+    def on_event(self, payload: Any, events: list[Event]) -> None:
+        """One payload of a stream. Sets ``ended`` at the last."""
+        raise NotImplementedError
+
+    def on_body(self, body: Any, events: list[Event]) -> None:
+        """A plain body."""
+        raise NotImplementedError
+
+    def is_end(self, data: bytes) -> bool:  # noqa: ARG002  for dialects to say
+        """Whether these bytes are the dialect's end marker that is no JSON."""
+        return False
+
+    def is_whole(self) -> bool:
+        """Whether an answer that ended holds an answer."""
+        return True
+
+    # What a transport calls.
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Events for this piece, those before an error included. Must be iterated."""
+        events: list[Event] = []
+        problem: Exception | None = None
+        try:
+            self._grow(len(chunk))
+            for data in self._reader.feed(chunk):
+                self._take(data, events)
+        except (Malformed, Oversize, VendorFault, Empty) as caught:
+            problem = caught
+        yield from events
+        if problem is not None:
+            raise self._error(problem)
+
+    def finish(self) -> Response:
+        """The whole answer. Events of an unfinished last line are part of it."""
+        try:
+            return self._finish()
+        except (Malformed, Oversize, VendorFault, Empty) as caught:
+            problem = caught
+        raise self._error(problem)
+
+    def partial(self) -> Response:
+        """What has arrived so far; an answer that did not say why it ends has ``finish == "error"``."""
+        response = self.draft.response(self.request.model.id, complete=False, strict=False)
+        return response if self.draft.finish else replace(response, finish="error")
+
+    def _grow(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MAX_BYTES:
+            raise Oversize(f"the answer is longer than {MAX_BYTES:,} bytes")
+
+    def _take(self, data: bytes, events: list[Event]) -> None:
+        if self.ended:
+            return
+        self.payloads += 1
+        if self.payloads > MAX_EVENTS:
+            raise Oversize(f"the answer has more than {MAX_EVENTS:,} events")
+        if self.is_end(data):
+            self.ended = True
+            return
+        payload, replaced = parse(data)
+        if replaced:
+            self.draft.note(REPLACED)
+        try:
+            self.on_event(payload, events)
+        except (AttributeError, TypeError, KeyError, IndexError) as caught:
+            problem = caught
+        else:
+            return
+        raise Malformed(f"an event of an unknown shape ({type(problem).__name__})")
+
+    def _finish(self) -> Response:
+        events: list[Event] = []
+        rest = self._reader.close()
+        if self._plain:
+            self._body(rest[0] if rest else b"", events)
+        else:
+            for data in rest:
+                self._take(data, events)
+            self._stray(events)
+        if not self.ended and self.draft.finish is None:
+            raise Empty if not self._bytes else _Truncated
+        if not self.is_whole():
+            raise Empty
+        self.draft.close()
+        return self.draft.response(self.request.model.id, complete=True)
+
+    def _stray(self, events: list[Event]) -> None:
+        """Bare JSON in a stream is an error, or a server that does not stream; a web page is neither."""
+        stray = self._reader.stray.strip()
+        if stray.startswith((b"{", b"[")):
+            body, _ = parse(stray)
+            if self.payloads and not (isinstance(body, dict) and body.get("error")):
+                raise Malformed("JSON between the events of a stream")
+            self._body(stray, events)
+        elif stray.startswith(b"<"):
+            raise Malformed("a web page, not an answer of the API")
+
+    def _body(self, data: bytes, events: list[Event]) -> None:
+        if not data:
+            raise Empty
+        if data.startswith(b"<"):
+            raise Malformed("a web page, not an answer of the API")
+        body, replaced = parse(data)
+        if replaced:
+            self.draft.note(REPLACED)
+        self.payloads += 1
+        try:
+            self.on_body(body, events)
+        except (AttributeError, TypeError, KeyError, IndexError) as caught:
+            problem = caught
+        else:
+            self.ended = True
+            return
+        raise Malformed(f"JSON of an unknown shape ({type(problem).__name__})")
+
+    def _error(self, problem: Exception) -> ProviderError:
+        response = self.partial()
+        model = self.request.model
+        vendor = model.vendor.name
+        if isinstance(problem, VendorFault):
+            return fault_of(
+                problem.body, status=200, headers=self.headers, vendor=vendor, model=model.id, response=response
+            )
+        kind, what = _WHAT[type(problem)]
+        return trouble(kind, what, str(problem), headers=self.headers, vendor=vendor, model=model.id, response=response)
+
+
+class _Truncated(Malformed):
+    """The stream ended without saying so."""
+
+
+_WHAT: Final[Mapping[type[Exception], tuple[Kind, str]]] = {
+    _Truncated: ("truncated", "stopped in the middle of its answer"),
+    Malformed: ("bad_response", "answered in an unknown format"),
+    Oversize: ("response_too_large", "sent too much"),
+    Empty: ("empty", "answered with nothing at all"),
+}
+
+
+def _streamed(content_type: str, asked: bool) -> bool:
+    """The content type decides where it is plain; some servers label streams loosely, then what was asked for counts."""
+    if "event-stream" in content_type or "ndjson" in content_type:
+        return True
+    return asked and "application/json" not in content_type and "html" not in content_type
