@@ -78,7 +78,9 @@ OPTIONS: Final = (
         "a parameter such as temperature, max_tokens, seed or effort; repeatable",
         {"action": "append", "nargs": 2},
     ),
-    Option(("--over",), ("FRAME",), "one prompt per row of a DataFrame or list of dicts; its columns fill the template"),
+    Option(
+        ("--over",), ("FRAME",), "one prompt per row of a DataFrame or list of dicts; its columns fill the template"
+    ),
     Option(
         ("--grid",),
         ("NAME=EXPR",),
@@ -179,7 +181,9 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """The parser of `OPTIONS`."""
     made = Parser(prog="%%llm", add_help=False, allow_abbrev=False, usage="%%%%llm [NAME <<] [MODEL ...] [options]")
-    made.add_argument("models", nargs="*", metavar="MODEL", help="alias, provider/model, or a glob such as 'anthropic/*'")
+    made.add_argument(
+        "models", nargs="*", metavar="MODEL", help="alias, provider/model, or a glob such as 'anthropic/*'"
+    )
     for option in OPTIONS:
         extra = dict(option.more)
         if option.metavar:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from IPython.core.interactiveshell import InteractiveShell
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.args import Line, nearest, value_of
 from orchestrator_nb.magics.outcome import failure, interrupted
 from orchestrator_nb.magics.screen import Screen, screen_for
+from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.safe_text import plain
@@ -42,7 +42,7 @@ class Asked:
         return None if self.line.on_error == "return" else failure(run, self.line.name)
 
 
-def begin(line: Line, body: str, session: Session, shell: InteractiveShell) -> Asked | None:
+def begin(line: Line, body: str, session: Session, shell: Shell) -> Asked | None:
     """Checks and starts a cell; ``None`` after a dry run. Raises `UserError` before anything is sent."""
     plan = _plan(line, body, session, shell.user_ns)
     if line.dry_run:

@@ -54,4 +54,3 @@ def _arguments(line: str) -> tuple[str, str, str] | None:
     except (ValueError, SyntaxError):
         return None
     return found if isinstance(found, tuple) and len(found) == 3 and all(isinstance(x, str) for x in found) else None
-

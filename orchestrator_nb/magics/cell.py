@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import no_var_expand
-
 from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, parse
 from orchestrator_nb.magics.manual import cell_help, line_help
+from orchestrator_nb.magics.shell import Shell, no_var_expand
 
 if TYPE_CHECKING:  # the session brings pandas, pydantic and HTTP: it is opened by the first magic that needs it
     import pandas as pd
@@ -23,7 +21,7 @@ if TYPE_CHECKING:  # the session brings pandas, pydantic and HTTP: it is opened 
 class Magics:
     """``%%llm`` and ``%llm`` for one shell. ``session`` gives the notebook's session; tests give their own."""
 
-    def __init__(self, shell: InteractiveShell, session: Callable[[], Session] | None = None) -> None:
+    def __init__(self, shell: Shell, session: Callable[[], Session] | None = None) -> None:
         self.shell = shell
         self.last_error: BaseException | None = None
         self._session = session or _notebook_session
@@ -35,7 +33,6 @@ class Magics:
         session.refresh()
         return session
 
-    @no_var_expand
     def cell(self, line: str, body: str) -> pd.DataFrame | None:
         """(replaced by the help page)"""
         with self._remembered():
@@ -52,7 +49,6 @@ class Magics:
             if asked := self._begin(line, body):
                 self._end(asked, await watch.tick(asked.job, asked.screen.draw))
 
-    @no_var_expand
     def line(self, line: str) -> Any:
         """(replaced by the help page)"""
         from orchestrator_nb.magics.commands import run  # floor 4 and pandas: not before the first use
@@ -66,7 +62,7 @@ class Magics:
 
     def setting_names(self) -> Sequence[str]:
         """What Tab offers as a setting."""
-        return tuple(self.session.config.keys)
+        return self.session.config.keys()
 
     def _begin(self, text: str, body: str) -> Asked | None:
         from orchestrator_nb.magics.asking import begin  # floor 4 and pandas: not before the first use
@@ -97,8 +93,9 @@ class Magics:
             raise
 
 
-Magics.cell.__doc__ = cell_help()
-Magics.line.__doc__ = line_help()
+Magics.cell.__doc__, Magics.line.__doc__ = cell_help(), line_help()
+no_var_expand(Magics.cell)  # IPython would evaluate {…} in the first line as Python
+no_var_expand(Magics.line)
 
 
 def _notebook_session() -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -58,7 +59,9 @@ def _models(magics: Magics, words: Words) -> pd.DataFrame:
     given = words.read(("pattern", {"nargs": "?", "default": "*"}), ("--live", {"metavar": "VENDOR"}))
     session = magics.session
     specs = session.list_models(given.live) if given.live else session.catalog.search(given.pattern)
-    return pd.DataFrame([_facts(spec) for spec in specs], columns=["model", "aliases", "context", "max_output", "can", "retired"])
+    return pd.DataFrame(
+        [_facts(spec) for spec in specs], columns=["model", "aliases", "context", "max_output", "can", "retired"]
+    )
 
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:
@@ -96,26 +99,34 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
     if given.value is not None:
         session.use(session.config.set_user(given.key, given.value))
     if given.key is None:
-        return pd.DataFrame([_setting(session.config, key) for key in session.config.keys()], columns=["setting", "value", "set by"])
+        return pd.DataFrame(map(partial(_setting, session.config), session.config.keys()))
     _say(f"{given.key} = {session.config.value(given.key)!r}")
     return None
 
 
 def _setting(config: Any, key: str) -> dict[str, Any]:
     origins = config.why(key)
-    return {"setting": key, "value": repr(config.value(key)), "set by": origins[0].where if origins else ""}
+    return {"setting": key, "value": repr(config.value(key)), "set by": origins[0].place if origins else ""}
 
 
 def _why(magics: Magics, words: Words) -> None:
     key = words.read(("key", {})).key
     for place, origin in enumerate(magics.session.config.why(key)):
-        _say(f"{key} = {origin.value!r}  {origin.layer}, {origin.where}" if place == 0 else f"{'':{len(key)}}   {origin.value!r}  {origin.layer}, {origin.where}")
+        _say(
+            f"{key} = {origin.value!r}  {origin.layer}, {origin.place}"
+            if place == 0
+            else f"{'':{len(key)}}   {origin.value!r}  {origin.layer}, {origin.place}"
+        )
 
 
 def _simulate(magics: Magics, words: Words) -> None:
     on = words.read(("switch", {"choices": ["on", "off"]})).switch == "on"
     address = magics.session.simulate(on)
-    _say(f"simulator on at {address}: no key, no network, no cost; answers are marked 'simulated'." if on else "simulator off: the vendors are asked.")
+    _say(
+        f"simulator on at {address}: no key, no network, no cost; answers are marked 'simulated'."
+        if on
+        else "simulator off: the vendors are asked."
+    )
 
 
 def _doctor(magics: Magics, words: Words) -> None:

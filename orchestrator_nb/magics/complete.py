@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from orchestrator_nb.magics.args import flags
+from orchestrator_nb.magics.args import ON_ERROR, flags
 from orchestrator_nb.magics.manual import COMMANDS
 
 
@@ -35,7 +35,6 @@ class Suggestions:
 _CELL = re.compile(r"\s*%%(?:llm|onb)(?=\s|$)")
 _COMMAND = re.compile(r"\s*%(?:llm|onb)\s+")
 _OPEN_BRACES = re.compile(r"\{\{-?\s*(?:[^{}]*[\s(,|+~-])?(\w*)$")
-_VALUES = {"--on-error": ("return", "continue", "stop"), "--option": (), "-o": (), "--system": (), "-s": ()}
 
 
 def suggest(text: str, row: int, column: int, known: Known) -> Suggestions | None:
@@ -55,48 +54,46 @@ def suggest(text: str, row: int, column: int, known: Known) -> Suggestions | Non
 def _variables(before: str, known: Known) -> Suggestions:
     if not (opened := _OPEN_BRACES.search(before)):
         return Suggestions("", ())
-    names = (name for name in known.variables if not name.startswith("_") and _is_data(known.variables[name]))
+    names = (name for name, value in known.variables.items() if name not in ("In", "Out") and _is_data(name, value))
     return _starting(opened[1], sorted(names), "variable")
 
 
-def _is_data(value: object) -> bool:
+def _is_data(name: str, value: object) -> bool:
     """Templates take values: modules, functions and IPython's own names are noise there."""
-    return not callable(value) and type(value).__name__ != "module"
+    return not (name.startswith("_") or callable(value) or type(value).__name__ == "module")
 
 
 def _first_line(before: str, known: Known) -> Suggestions:
     *earlier, word = re.split(r"\s+", before)
-    last = earlier[-1] if earlier else ""
     if word.startswith("-") and "=" not in word:
-        return _starting(word, list(flags()), "option")
-    flag, _, value = word.rpartition("=") if word.startswith("--") else (last, "", word)
-    if flag == "--over":
-        return _starting(value, _frames(known.variables), "variable")
-    if flag == "--schema":
-        return _starting(value, [n for n, v in known.variables.items() if hasattr(v, "model_json_schema")], "class")
-    if flag in ("-o", "--option"):
-        return _starting(value, _parameters(), "parameter")
-    if flag in _VALUES:
-        return _starting(value, _VALUES[flag], "value")
+        return _starting(word, flags(), "option")
+    if word.startswith("--"):
+        flag, _, value = word.partition("=")
+    else:
+        flag, value = earlier[-1] if earlier else "", word
     option = flags().get(flag)
-    if flag in ("-f", "--file"):
-        return Suggestions(value, _paths(value), "path")
-    if option and option.metavar and "--model" not in option.flags:
-        return Suggestions(value, ())
-    return _starting(value, known.models(), "model")
+    if option is None or not option.metavar:
+        return _starting(value, known.models(), "model")
+    kind, names = _OPERANDS.get(option.flags[-1], _NOTHING)
+    return _starting(value, names(value, known), kind)
 
 
-def _frames(variables: Mapping[str, Any]) -> list[str]:
+def _frames(_value: str, known: Known) -> list[str]:
     """Names of what ``--over`` takes: frames and lists of dicts."""
     return sorted(
         name
-        for name, value in variables.items()
+        for name, value in known.variables.items()
         if not name.startswith("_")
         and (hasattr(value, "columns") or (isinstance(value, list) and value and isinstance(value[0], Mapping)))
     )
 
 
-def _parameters() -> list[str]:
+def _schemas(_value: str, known: Known) -> list[str]:
+    """Names of pydantic models."""
+    return sorted(name for name, value in known.variables.items() if hasattr(value, "model_json_schema"))
+
+
+def _parameters(_value: str, _known: Known) -> list[str]:
     from dataclasses import fields
 
     from orchestrator_nb.calls import Params  # the one list of parameters; not needed before the first Tab
@@ -104,13 +101,13 @@ def _parameters() -> list[str]:
     return [f.name for f in fields(Params) if f.name not in ("schema", "json", "tools", "tool_choice", "extra")]
 
 
-def _paths(start: str) -> tuple[str, ...]:
+def _paths(start: str, _known: Known) -> list[str]:
     """Files and folders whose name goes on from ``start``."""
     from pathlib import Path
 
     folder = Path(start).parent if not start.endswith("/") else Path(start)
     shown = (f"{path}/" if path.is_dir() else str(path) for path in _entries(folder) if not path.name.startswith("."))
-    return tuple(sorted(name for name in shown if name.startswith(start)))
+    return sorted(shown)
 
 
 def _entries(folder: Any) -> Iterable[Any]:
@@ -118,6 +115,20 @@ def _entries(folder: Any) -> Iterable[Any]:
         return list(folder.iterdir())
     except OSError:
         return []
+
+
+Names = Callable[[str, Known], Iterable[str]]
+
+_NOTHING: Final[tuple[str, Names]] = ("", lambda _value, _known: ())
+_OPERANDS: Final[Mapping[str, tuple[str, Names]]] = {
+    "--model": ("model", lambda _value, known: known.models()),
+    "--option": ("parameter", _parameters),
+    "--over": ("variable", _frames),
+    "--schema": ("class", _schemas),
+    "--file": ("path", _paths),
+    "--on-error": ("value", lambda _value, _known: ON_ERROR),
+}
+"""What fits after each option that takes something, by its long name; after the others nothing is offered."""
 
 
 def _command(rest: str, known: Known) -> Suggestions:
@@ -150,14 +161,14 @@ class _Silence(tuple):  # type: ignore[type-arg]  # a tuple of completions that 
 
 def matcher(known: Known) -> Callable[[Any], Any]:
     """`suggest` as a matcher for ``shell.Completer.custom_matchers``."""
-    from IPython.core.completer import SimpleCompletion, context_matcher
+    from IPython.core import completer  # already there in a shell; not needed to suggest
 
-    @context_matcher(identifier="orchestrator_nb")
     def complete(context: Any) -> dict[str, Any]:
         found = suggest(context.full_text, context.cursor_line, context.cursor_position, known)
         if found is None:
             return {"completions": ()}
-        completions = [SimpleCompletion(text=name, type=found.kind) for name in found.names]
+        completions = [completer.SimpleCompletion(text=name, type=found.kind) for name in found.names]
         return {"completions": completions or _Silence(), "matched_fragment": found.fragment, "suppress": True}
 
-    return complete
+    made: Callable[[Any], Any] = completer.context_matcher(identifier="orchestrator_nb")(complete)
+    return made

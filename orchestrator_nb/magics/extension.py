@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from IPython.core.interactiveshell import InteractiveShell
-
 from orchestrator_nb.magics.awaiting import Transformer, transformer
 from orchestrator_nb.magics.cell import Magics
 from orchestrator_nb.magics.complete import Known, matcher
+from orchestrator_nb.magics.shell import Shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,10 @@ class Loaded:
     matcher: Callable[[Any], Any]
 
 
-_LOADED: WeakKeyDictionary[InteractiveShell, Loaded] = WeakKeyDictionary()
+_LOADED: WeakKeyDictionary[Shell, Loaded] = WeakKeyDictionary()
 
 
-def load(shell: InteractiveShell) -> None:
+def load(shell: Shell) -> None:
     """Registers ``%%llm``, ``%%onb``, ``%llm`` and ``%onb``. Where ``llm`` belongs to somebody else it stays theirs, and one line says so."""
     if shell in _LOADED:
         return
@@ -38,13 +37,17 @@ def load(shell: InteractiveShell) -> None:
     for name in names:
         shell.register_magic_function(magics.cell, "cell", name)
         shell.register_magic_function(magics.line, "line", name)
-    loaded = Loaded(names, transformer(names, kernel=hasattr(shell, "kernel")), matcher(Known(magics.model_names, magics.setting_names, shell.user_ns)))
+    loaded = Loaded(
+        names,
+        transformer(names, kernel=hasattr(shell, "kernel")),
+        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns)),
+    )
     shell.input_transformers_post.append(loaded.transform)
     shell.Completer.custom_matchers.append(loaded.matcher)
     _LOADED[shell] = loaded
 
 
-def unload(shell: InteractiveShell) -> None:
+def unload(shell: Shell) -> None:
     """Takes back everything that `load` registered; the session and its results stay."""
     if (loaded := _LOADED.pop(shell, None)) is None:
         return
@@ -55,7 +58,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(loaded.matcher)
 
 
-def _free_names(shell: InteractiveShell) -> tuple[str, ...]:
+def _free_names(shell: Shell) -> tuple[str, ...]:
     owner = shell.find_cell_magic("llm") or shell.find_line_magic("llm")
     if owner is None:
         return ("llm", "onb")

@@ -19,7 +19,9 @@ class Command:
 
 
 COMMANDS: Final = (
-    Command("models", "models [PATTERN] [--live VENDOR]", "the models that can be asked; --live asks the vendor itself"),
+    Command(
+        "models", "models [PATTERN] [--live VENDOR]", "the models that can be asked; --live asks the vendor itself"
+    ),
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
     Command("config", "config [KEY [VALUE]]", "all settings, one setting, or set one for good"),
     Command("why", "why KEY", "where a setting's value comes from"),

@@ -36,7 +36,9 @@ def failure(run: Run, name: str | None) -> OrchestratorError | None:
     first = failed[0].error
     if len(run.calls) == 1:
         return first
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(_kind(call.error) for call in failed).most_common())
+    kinds = ", ".join(
+        f"{count:,} {kind}" for kind, count in Counter(_kind(call.error) for call in failed).most_common()
+    )
     return CallsFailed(
         f"{len(failed):,} of {len(run.calls):,} calls failed ({kinds}); {name or '_'}.llm.errors has them, "
         f"--on-error return lets the cell pass. The first: {first}"

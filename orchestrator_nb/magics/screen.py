@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import DisplayHandle, display
 
 from orchestrator_nb.calls import Delta, Event
 from orchestrator_nb.magics.args import Line
+from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.results.view import view
@@ -42,7 +41,7 @@ class Picture:
 class Screen(Protocol):
     """What a cell needs of a screen."""
 
-    def hear(self, index: int, news: Event | Call) -> None:
+    def hear(self, index: int, news: Event | Call, /) -> None:
         """Something happened to an item; called on the loop's thread."""
         ...
 
@@ -55,7 +54,7 @@ class Screen(Protocol):
         ...
 
 
-def screen_for(plan: Plan, line: Line, session: Session, shell: InteractiveShell) -> Screen:
+def screen_for(plan: Plan, line: Line, session: Session, shell: Shell) -> Screen:
     """The screen that fits this shell and these options."""
     if line.quiet:
         return Dark()
@@ -68,7 +67,7 @@ def screen_for(plan: Plan, line: Line, session: Session, shell: InteractiveShell
     return Live(Progress(plan.items, large=settings.large_grid), 1 / settings.rate_hz)
 
 
-def show(run: Run, shell: InteractiveShell) -> None:
+def show(run: Run, shell: Shell) -> None:
     """Show a finished run once more."""
     (Still() if hasattr(shell, "kernel") else Terminal(streams=False)).finish(run)
 
@@ -100,7 +99,7 @@ class Live:
     def __init__(self, progress: Progress, period_s: float) -> None:
         self._progress, self._period_s = progress, period_s
         self._next = time.monotonic() + FIRST_S
-        self._handle: DisplayHandle | None = None
+        self._handle: Any = None
 
     def hear(self, index: int, news: Event | Call) -> None:
         """Recorded for the next drawing."""
@@ -130,7 +129,7 @@ class Terminal:
         self._streams, self._printed = streams, False
         self._pieces: deque[str] = deque()
 
-    def hear(self, index: int, news: Event | Call) -> None:
+    def hear(self, _index: int, news: Event | Call) -> None:
         """A piece of the one answer, for the next drawing."""
         if self._streams and isinstance(news, Delta):
             self._pieces.append(news.text)

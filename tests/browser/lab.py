@@ -31,7 +31,9 @@ def chromium() -> str:
     """The browser's path. Raises `RuntimeError` that says how to get one."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        raise RuntimeError("the browser tests need Chromium: apt-get install chromium (or set ORCHESTRATOR_NB_NO_BROWSER=1 to leave them out)")
+        raise RuntimeError(
+            "the browser tests need Chromium: apt-get install chromium (or set ORCHESTRATOR_NB_NO_BROWSER=1 to leave them out)"
+        )
     return found
 
 
@@ -50,7 +52,9 @@ class Server:
             for cell in cells
         ]
         spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": spec, "language_info": {"name": "python"}})
+        notebook = nbformat.v4.new_notebook(
+            cells=made, metadata={"kernelspec": spec, "language_info": {"name": "python"}}
+        )
         nbformat.write(notebook, self.root / name)
         return name
 
@@ -180,6 +184,21 @@ class Notebook:
         self.page.wait_for_function("() => window.__ran === true", timeout=timeout_s * 1000)
         self.wait_idle()
 
+    def ran(self) -> bool:
+        """Whether Run All has ended."""
+        return bool(self.page.evaluate("() => window.__ran"))
+
+    def run_cells_from(self, cell: int, timeout_s: float = 60) -> None:
+        """Run this cell and all below, to the end."""
+        self.page.evaluate(
+            """async index => { const notebook = window.jupyterapp.shell.currentWidget.content;
+                                notebook.deselectAll(); notebook.activeCellIndex = index;
+                                window.__ran = false;
+                                window.jupyterapp.commands.execute('notebook:run-all-below').finally(() => { window.__ran = true }) }""",
+            cell,
+        )
+        self.wait_ran(timeout_s)
+
     def output(self, cell: int) -> str:
         """The text of a code cell's output area, as a reader sees it."""
         return self.page.evaluate(
@@ -202,6 +221,21 @@ class Notebook:
         """A picture for a person to look at, in tests/browser/shots/."""
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+    def shoot_all(self, name: str) -> None:
+        """Pictures of the whole notebook, one per screenful."""
+        self.page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0 }")
+        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').clientHeight - 60")
+        for number in range(8):
+            self.page.wait_for_timeout(250)
+            self.shoot(f"{name}-{number}")
+            moved = self.page.evaluate(
+                """height => { const panel = document.querySelector('.jp-WindowedPanel-outer'); const before = panel.scrollTop;
+                               panel.scrollTop += height; return panel.scrollTop > before }""",
+                height,
+            )
+            if not moved:
+                return
 
     def close(self) -> None:
         """End the kernel."""

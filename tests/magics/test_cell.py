@@ -52,7 +52,10 @@ def test_called_from_python_the_magic_returns_the_frame(shell):
 def test_the_grid_is_rows_by_axes_by_models_by_repeats_in_order(shell):
     shell.user_ns["papers"] = pd.DataFrame({"title": ["A", "B"]})
     shell.user_ns["tones"] = ["dry", "warm"]
-    run(shell, "%%llm g << sonnet flash --over papers --grid tone=tones --grid n=[1, 2] --repeat 2\n{{ title }} {{ tone }} {{ n }}")
+    run(
+        shell,
+        "%%llm g << sonnet flash --over papers --grid tone=tones --grid n=[1, 2] --repeat 2\n{{ title }} {{ tone }} {{ n }}",
+    )
     frame = shell.user_ns["g"]
     assert len(frame) == 2 * 2 * 2 * 2 * 2
     assert list(frame.title) == ["A"] * 16 + ["B"] * 16

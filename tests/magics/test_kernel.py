@@ -22,7 +22,9 @@ def test_a_cell_shows_one_display_whose_last_state_is_the_answer(kernel):
 
 
 def test_other_tasks_of_the_notebook_go_on_while_a_cell_waits(kernel):
-    kernel.run("import asyncio\nticks = []\nasync def tick():\n    while True:\n        ticks.append(1); await asyncio.sleep(0.01)\ntask = asyncio.ensure_future(tick())")
+    kernel.run(
+        "import asyncio\nticks = []\nasync def tick():\n    while True:\n        ticks.append(1); await asyncio.sleep(0.01)\ntask = asyncio.ensure_future(tick())"
+    )
     before = kernel.value("len(ticks)")
     assert kernel.run("%%llm sonnet --repeat 20\nhello").status == "ok"
     assert kernel.value("len(ticks)") > before
@@ -43,7 +45,9 @@ def test_magics_that_wrap_a_cell_wrap_ours(kernel, outer):
 
 
 def test_asyncio_run_still_works_in_a_users_thread_and_await_in_a_cell(kernel):
-    shown = kernel.run("import asyncio, threading\nasync def one(): return 1\nout = []\nt = threading.Thread(target=lambda: out.append(asyncio.run(one()))); t.start(); t.join()\nawait one(), out")
+    shown = kernel.run(
+        "import asyncio, threading\nasync def one(): return 1\nout = []\nt = threading.Thread(target=lambda: out.append(asyncio.run(one()))); t.start(); t.join()\nawait one(), out"
+    )
     assert shown.results[0]["text/plain"] == "(1, [1])"
 
 
@@ -92,7 +96,9 @@ def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works
 
 def test_a_nested_cell_can_be_interrupted_too(kernel):
     kernel.run(SLOW)
-    shown = kernel.run("%%time\n%%llm part << sonnet --repeat 30\nslow", interrupt_when=lambda seen: len(seen.updates) >= 2)
+    shown = kernel.run(
+        "%%time\n%%llm part << sonnet --repeat 30\nslow", interrupt_when=lambda seen: len(seen.updates) >= 2
+    )
     assert shown.status == "error"
     assert shown.seconds <= 1.0
     assert kernel.value("len(part)") == 30

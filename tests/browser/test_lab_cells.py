@@ -1,0 +1,100 @@
+"""What a person sees in JupyterLab: the quickstart, text that streams in, the interrupt button, Tab."""
+
+import itertools
+import shutil
+import time
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+START = "%load_ext orchestrator_nb\n%llm simulate on"
+SLOW = """
+from orchestrator_nb import session
+session()._simulator.say("lighthouse", "The lamp turned, and the sea kept its own slow time. " * 12, pace=0.04)
+"""
+
+
+def test_the_quickstart_runs_from_top_to_bottom(open_notebook, server):
+    shutil.copy(NOTEBOOKS / "01_quickstart.ipynb", server.root)
+    notebook = open_notebook("01_quickstart.ipynb")
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.run_all()
+    assert notebook.page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0
+    assert "simulated" in notebook.page.locator(".jp-Notebook").inner_text()
+    notebook.shoot_all("quickstart")
+
+
+def test_text_streams_in_and_the_final_answer_replaces_it(open_notebook):
+    notebook = open_notebook("stream.ipynb", [START + SLOW, "%%llm sonnet\nTell me about a lighthouse."])
+    notebook.start_all()
+    seen = []
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline and not notebook.ran():
+        text = notebook.output(1)
+        if text and (not seen or text != seen[-1]):
+            seen.append(text)
+            if len(seen) == 8:
+                notebook.shoot("streaming")
+        notebook.page.wait_for_timeout(30)
+    notebook.wait_ran()
+    lengths = [len(text) for text in seen]
+    grew = sum(later > earlier for earlier, later in itertools.pairwise(lengths))
+    assert grew >= 5, lengths
+    assert "1 simulated" in notebook.output(1)
+    assert notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output").count() == 1
+    notebook.shoot("streamed")
+
+
+def test_the_interrupt_button_stops_a_fan_out_and_keeps_the_finished_rows(open_notebook):
+    cells = [
+        START + SLOW,
+        "%%llm rows << flash sonnet haiku mini luna --repeat 10 --max-parallel 25\nTell me about a lighthouse.",
+        "%%llm after << flash sonnet\nhello",
+        "len(rows), len(after)",
+    ]
+    notebook = open_notebook("interrupt.ipynb", cells)
+    notebook.start_all()
+    notebook.page.wait_for_function(
+        "() => document.querySelectorAll('.jp-CodeCell')[1].querySelector('.jp-OutputArea-output') !== null",
+        timeout=30_000,
+    )
+    notebook.page.wait_for_timeout(700)
+    notebook.shoot("fan-out")
+    pressed = time.monotonic()
+    notebook.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+    notebook.wait_idle()
+    took = time.monotonic() - pressed
+    notebook.wait_ran()
+    assert took <= 1.5  # a second for the cell, the rest for the browser
+    assert "KeyboardInterrupt: stopped; " in notebook.output(1)
+    notebook.shoot("interrupted")
+    notebook.run_cells_from(2)
+    assert notebook.output(3).strip() == "(50, 2)"
+
+
+def test_tab_completes_a_model_and_leaves_the_prompt_alone(open_notebook):
+    notebook = open_notebook("tab.ipynb", [START, "x = 1"])
+    notebook.run_all()
+    page = notebook.page
+    editor = page.locator(".jp-CodeCell .cm-content").nth(1)
+    editor.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("%%llm anthropic/claude-s")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".jp-Completer-item", timeout=15_000)
+    offered = page.locator(".jp-Completer-item").all_inner_texts()
+    assert any("anthropic/claude-sonnet-5-5" in item for item in offered)
+    notebook.shoot("tab")
+    page.keyboard.press("Enter")
+    assert "anthropic/claude-s" in editor.inner_text()
+    page.keyboard.press("Escape")
+
+
+def test_a_saved_notebook_shows_the_result_when_it_is_opened_again(open_notebook):
+    notebook = open_notebook("saved.ipynb", [START, "%%llm flash sonnet\nWhy does bread rise?"])
+    notebook.run_all()
+    shown = notebook.output(1)
+    notebook.save()
+    notebook.close()
+    again = open_notebook("saved.ipynb")
+    assert again.output(1) == shown
+    assert "2 simulated" in shown
