@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 RENDER_CAP: Final = 200_000
 """Characters of one text that are rendered; the rest is named, and stays in the frame."""
 
-TAGS: Final = frozenset(
-    "p br hr em strong s del code pre blockquote ul ol li h1 h2 h3 h4 h5 h6 table thead tbody tr th td a".split()
-)
+_INLINE, _BLOCKS = ("br", "em", "strong", "s", "code", "a"), ("p", "hr", "pre", "blockquote", "ul", "ol", "li")
+_HEADINGS, _TABLE = ("h1", "h2", "h3", "h4", "h5", "h6"), ("table", "thead", "tbody", "tr", "th", "td")
+TAGS: Final = frozenset(_INLINE + _BLOCKS + _HEADINGS + _TABLE)
 _ATTRIBUTES: Final = {"a": {"href", "title"}, "ol": {"start"}}
 _SCHEMES: Final = {"http", "https", "mailto"}
 
@@ -42,7 +42,7 @@ def safe_html(text: str) -> str:
     """Markdown as HTML that is safe to publish as ``text/html``. At most `RENDER_CAP` characters are rendered, and the rest is mentioned."""
     body = _clean(_markdown().render(_tidy(text[:RENDER_CAP])))
     left = len(text) - RENDER_CAP
-    more = f'<p class="onb-more">… {left:,} more characters; they are in the frame’s text column.</p>' if left > 0 else ""
+    more = f'<p class="onb-more">… {left:,} more characters; the frame has the whole text.</p>' if left > 0 else ""
     math = f" {NO_MATH}" if _MACROS.search(html.unescape(re.sub(r"<[^>]*>", "", body))) else ""
     return f'<div class="onb-answer{math}" dir="auto">{body}{more}</div>'
 
@@ -95,7 +95,7 @@ def _image(_self: RendererHTML, tokens: Sequence[Token], index: int, _options: A
     token = tokens[index]
     address, name = str(token.attrGet("src") or ""), token.content
     shown = html.escape(f"[image: {_host(address)}]")
-    if urlsplit_scheme(address) not in ("http", "https"):
+    if _scheme(address) not in ("http", "https"):
         return shown
     return f'<a href="{html.escape(address)}" title="{html.escape(name)}">{shown}</a>'
 
@@ -108,8 +108,7 @@ def _host(address: str) -> str:
     return parts.hostname or parts.scheme or "local file"
 
 
-def urlsplit_scheme(address: str) -> str:
-    """The scheme, or ``""`` for what is not an address."""
+def _scheme(address: str) -> str:
     try:
         return urlsplit(address).scheme.lower()
     except ValueError:
