@@ -6,7 +6,6 @@ runs in the same process; what this stops is files, outputs, tracebacks, logs an
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from typing import NoReturn, Self
@@ -18,7 +17,7 @@ _FINGERPRINT_LABEL = b"orchestrator-nb fingerprint v1"
 
 def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
     """The first 8 hex digits of HMAC-SHA256: tells two keys apart and gives no character of either away."""
-    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:8]
+    return hmac.digest(key, value.encode(), "sha256").hex()[:8]
 
 
 class Secret:

@@ -38,7 +38,7 @@ class KeyAuth(httpx2.Auth):
         try:
             yield request
         finally:
-            request.headers.pop(self._style.header, None)
+            del request.headers[self._style.header]
 
 
 def _put(request: httpx2.Request, style: AuthStyle, secret: Secret) -> bool:

@@ -109,7 +109,8 @@ class Exchange:
         return provider
 
     def _hint(self, request: Request, headers: Headers) -> None:
-        self._observe(request, rate_hint(headers, self._clock.wall()))
+        if any("ratelimit" in name for name in headers):
+            self._observe(request, rate_hint(headers, self._clock.wall()))
 
     async def _exchange(self, call: _Call, reading: _Reading[T]) -> T | ProviderError:
         """What was read, or the error to raise: the caller raises it, free of our frames and of the HTTP library's."""
@@ -176,20 +177,17 @@ class _Target:
     """What does not change from call to call of one address."""
 
     url: httpx2.URL
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: httpx2.Headers
 
 
 @lru_cache(maxsize=1024)
-def _target(vendor: Vendor, path: str) -> _Target:
-    base = address(vendor)
-    url = httpx2.URL(str(base).rstrip("/") + path)
-    headers = (
-        (b"Host", url.netloc),
-        (b"User-Agent", f"orchestrator-nb/{__version__}".encode()),
-        (b"Accept", b"*/*"),
-        (b"Accept-Encoding", b"identity"),
+def _target(vendor: str, base_url: str, path: str) -> _Target:
+    """Cached by texts: hashing a URL of httpx2 costs as much as joining one."""
+    url = httpx2.URL(str(address(vendor, base_url)).rstrip("/") + path)
+    about = {"User-Agent": f"orchestrator-nb/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+    return _Target(
+        url, httpx2.Headers({"Host": url.netloc.decode("ascii"), **about, "Content-Type": "application/json"})
     )
-    return _Target(url, headers)
 
 
 class _Call:
@@ -199,20 +197,22 @@ class _Call:
         self.vendor, self.wire = vendor, wire
         self.names = vendor.name, model
         self.name = f"{vendor.name}/{model}"
-        self.target = _target(vendor, wire.path)
+        self.target = _target(vendor.name, vendor.base_url, wire.path)
 
     def request(self, network: Network, clocks: Clocks) -> httpx2.Request:
         """The request without its key."""
-        wire, body = self.wire, self.wire.body
-        headers = [*self.target.headers, *((name.encode(), value.encode()) for name, value in wire.headers.items())]
-        if body is not None:
-            if "content-type" not in {name.lower() for name in wire.headers}:
-                headers.append((b"Content-Type", b"application/json"))
-            headers.append((b"Content-Length", b"%d" % len(body)))
+        headers = httpx2.Headers(self.target.headers)
+        headers.update(self.wire.headers)
+        body = self.wire.body or b""
+        headers["Content-Length"] = str(len(body))
         limits = {"connect": network.connect_s, "read": None, "write": None, "pool": None}
-        extensions = {"timeout": limits, SENT: clocks.sent}
-        stream = httpx2.ByteStream(body or b"")
-        return httpx2.Request(wire.method, self.target.url, headers=headers, stream=stream, extensions=extensions)
+        return httpx2.Request(
+            self.wire.method,
+            self.target.url,
+            headers=headers,
+            stream=httpx2.ByteStream(body),
+            extensions={"timeout": limits, SENT: clocks.sent},
+        )
 
 
 class _Reading(Protocol[T_co]):

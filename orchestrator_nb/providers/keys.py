@@ -24,10 +24,10 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 """Where the vendors' own SDKs look, in their order (anthropic 2.12.0, google-genai 3.4.0); any other key has one name."""
 
 
-def address(vendor: Vendor) -> httpx2.URL:
-    """The vendor's base URL as the sending library reads it. Raises `ConfigError` for what is no address, or holds a password."""
-    url = _parsed(vendor.base_url)
-    key = f"{vendor.name}.base_url"
+@lru_cache(maxsize=256)
+def address(vendor: str, base_url: str) -> httpx2.URL:
+    """A vendor's base URL as the sending library reads it. Raises `ConfigError` for what is no address, or holds a password."""
+    url, key = _parsed(base_url), f"{vendor}.base_url"
     if url is None or url.scheme not in {"http", "https"} or not url.host:
         raise ConfigError("this is no address; write one such as 'https://api.example.com/v1'.", key=key)
     if url.userinfo or url.fragment or url.query:
@@ -37,7 +37,6 @@ def address(vendor: Vendor) -> httpx2.URL:
     return url
 
 
-@lru_cache(maxsize=256)
 def _parsed(base_url: str) -> httpx2.URL | None:
     try:
         return httpx2.URL(base_url)
@@ -54,11 +53,20 @@ def origin(url: httpx2.URL) -> str:
 
 def is_loopback(url: httpx2.URL) -> bool:
     """Whether the address is this machine by its very form; nothing is looked up."""
-    host = url.raw_host.decode("ascii")
+    return _is_loopback(url.raw_host.decode("ascii"))
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@lru_cache(maxsize=256)
+def _origins(vendor: str, base_url: str) -> frozenset[str]:
+    return frozenset({origin(address(vendor, base_url))})
 
 
 class EnvironmentKeys:
@@ -74,7 +82,7 @@ class EnvironmentKeys:
         for name in VARIABLES.get(vendor.key_name, (vendor.key_name,)):
             if self._environ.get(name):
                 return Secret(
-                    vendor.name, partial(self._environ.__getitem__, name), frozenset({origin(address(vendor))})
+                    vendor.name, partial(self._environ.__getitem__, name), _origins(vendor.name, vendor.base_url)
                 )
         raise KeyMissing(
             f"no key for {vendor.name!r}: set {vendor.key_name} in the environment and run the cell again, "
@@ -97,7 +105,7 @@ class StaticKeys:
         """A handle bound to the vendor's address, or ``None`` when it needs none."""
         if vendor.key_name is None:
             return None
-        return Secret(vendor.name, self.__value, frozenset({origin(address(vendor))}))
+        return Secret(vendor.name, self.__value, _origins(vendor.name, vendor.base_url))
 
     def __repr__(self) -> str:
         return "StaticKeys()"

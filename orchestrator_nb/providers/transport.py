@@ -66,7 +66,13 @@ class ThinTransport(httpx2.AsyncBaseTransport):
         """One exchange, up to the answer's head. Raises `httpx2.TransportError`. The body is read, or closed, by the caller."""
         pool = self._pool_for(request.url)
         timeout = request.extensions.get("timeout", {})
-        body = await request.aread()
+        stream = request.stream
+        if isinstance(stream, httpx2.ByteStream):
+            body = b"".join(stream)
+        else:  # its length was not known when the headers were made
+            body = await request.aread()
+            request.headers.pop("transfer-encoding", None)
+            request.headers["content-length"] = str(len(body))
         await pool.places.acquire()
         connection = None
         try:
@@ -78,9 +84,11 @@ class ThinTransport(httpx2.AsyncBaseTransport):
                 connection.close()
             pool.places.release()
             raise
-        stream = _Body(connection, pool, timeout.get("read"))
         return httpx2.Response(
-            connection.status, headers=connection.headers, stream=stream, extensions={"http_version": b"HTTP/1.1"}
+            connection.status,
+            headers=connection.headers,
+            stream=_Body(connection, pool, timeout.get("read")),
+            extensions={"http_version": b"HTTP/1.1"},
         )
 
     def _pool_for(self, url: httpx2.URL) -> _Pool:
@@ -207,10 +215,9 @@ async def _within(seconds: float | None, waiting: Coroutine[None, None, T]) -> T
 
 def _write(connection: Connection, request: httpx2.Request, body: bytes) -> None:
     """Head and body in one piece. The bytes, in which the key stands, live in this frame only, and nothing waits in it."""
+    headers = request.headers.raw
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % pair for pair in request.headers.raw if pair[0].lower() != b"transfer-encoding"]
-    if body and b"content-length" not in (name.lower() for name, _ in request.headers.raw):
-        lines.append(b"content-length: %d" % len(body))
+    lines += [b"%s: %s" % header for header in headers]
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
         raise httpx2.LocalProtocolError("a header holds a line break")
