@@ -114,10 +114,10 @@ class Chat(Vendor):
         limit = next((body[field] for field in self.max_fields if body.get(field) is not None), None)
         stop = body.get("stop") or ()
         return Ask(
-            self.name, model, str(body["model"]), _prompt(turns), _system(turns), used, limit, stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            self.name, model, str(body["model"]), prompt_of(turns), system_of(turns), used, limit, stop=(stop,) if isinstance(stop, str) else tuple(stop),
             seed=body.get(self.seed_field), n=min(int(body.get("n") or 1), 16), schema=(plan.get("json_schema") or {}).get("schema"),
             json_mode=plan.get("type") == "json_object", stream=bool(body.get("stream")), thinks=self.thinks(body, model), shows=self.thinking_field is not None,
-            tools=tuple(_tool(tool.get("function") or {}) for tool in body.get("tools") or ()), tool_choice=_choice(body.get("tool_choice")),
+            tools=tuple(tool_of(tool.get("function") or {}) for tool in body.get("tools") or ()), tool_choice=_choice(body.get("tool_choice")),
             after_tool=turns[-1].get("role") == "tool", body=body,
         )  # fmt: skip
 
@@ -281,7 +281,8 @@ def _function(call: Any) -> dict[str, str]:
     return {"name": call.name, "arguments": dumps(call.arguments).decode()}
 
 
-def _tool(function: Mapping[str, Any]) -> Tool:
+def tool_of(function: Mapping[str, Any]) -> Tool:
+    """A function as the request declares it."""
     return Tool(function.get("name", ""), function.get("description") or "", function.get("parameters") or {})
 
 
@@ -291,9 +292,11 @@ def _choice(choice: Any) -> str:
     return {"required": "any", None: "auto"}.get(choice, str(choice))
 
 
-def _prompt(turns: Sequence[Mapping[str, Any]]) -> str:
+def prompt_of(turns: Sequence[Mapping[str, Any]]) -> str:
+    """The text of the last turn of the user."""
     return next((text_of(turn.get("content")) for turn in reversed(turns) if turn["role"] == "user"), "")
 
 
-def _system(turns: Sequence[Mapping[str, Any]]) -> str:
+def system_of(turns: Sequence[Mapping[str, Any]]) -> str:
+    """The text of the system turns."""
     return "\n".join(text_of(turn.get("content")) for turn in turns if turn["role"] in ("system", "developer"))

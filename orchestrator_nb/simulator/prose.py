@@ -65,7 +65,7 @@ MIDDLES = (
     "Most accounts of {topic} overlook {b}, although it explains a good deal.",
     "In practice {a} and {b} pull in different directions.",
     "A small example makes this concrete: change {a} a little and {b} shifts with it.",
-    "The evidence for {a} is strong, while {b} is still debated.",
+    "There is good support for {a}, while {b} is still debated.",
     "What looks like {b} is often {a} seen from further away.",
     "It helps to separate {a} from {b} before drawing conclusions.",
 )

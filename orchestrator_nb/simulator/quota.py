@@ -64,7 +64,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One limit at one moment. ``limit`` is per minute for tokens; for requests it is what the bucket holds."""
+    """One limit at one moment: ``limit`` per minute, ``remaining`` what may be taken now, ``reset_s`` until the bucket is full."""
 
     limit: int
     remaining: int
@@ -108,4 +108,4 @@ def _wait(bucket: Bucket | None, amount: float, now: float) -> float:
 
 
 def _gauge(bucket: Bucket | None) -> Gauge | None:
-    return bucket and Gauge(int(bucket.size), max(0, int(bucket.level + 1e-9)), bucket.full_in_s())
+    return bucket and Gauge(round(bucket.per_second * 60), max(0, int(bucket.level + 1e-9)), bucket.full_in_s())
