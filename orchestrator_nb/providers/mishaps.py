@@ -50,7 +50,7 @@ TABLE: Final[tuple[tuple[type[BaseException], Mishap], ...]] = (
     (UnicodeError, _DNS),  # a host name that IDNA refuses
     (TooMuch, LARGE),
     (NotHttp, _GARBAGE),
-    (httpx2.ConnectTimeout, Mishap("timeout", "did not accept a connection in time (network.connect_s).", "no")),
+    (httpx2.ConnectTimeout, Mishap("timeout", "did not accept a connection in time (timeouts.connect_s).", "no")),
     (httpx2.PoolTimeout, Mishap("timeout", "was not asked: no connection became free in time.", "no")),
     (httpx2.WriteTimeout, Mishap("timeout", "did not take the request in time.")),
     (httpx2.ReadTimeout, Mishap("timeout", "did not answer in time.")),
@@ -127,4 +127,4 @@ def late(clocks: Clocks) -> Mishap:
         "payload_s": "sent nothing but signs of life for",
         "total_s": "did not finish within",
     }[clocks.expired or "total_s"]
-    return Mishap("timeout", f"{what} {clocks.limit():g} s (network.{clocks.expired or 'total_s'}).")
+    return Mishap("timeout", f"{what} {clocks.limit():g} s ({_setting(clocks)}).")
