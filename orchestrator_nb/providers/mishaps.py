@@ -127,4 +127,4 @@ def late(clocks: Clocks) -> Mishap:
         "payload_s": "sent nothing but signs of life for",
         "total_s": "did not finish within",
     }[clocks.expired or "total_s"]
-    return Mishap("timeout", f"{what} {clocks.limit():g} s ({_setting(clocks)}).")
+    return Mishap("timeout", f"{what} {clocks.limit():g} s (timeouts.{clocks.expired or 'total_s'}).")

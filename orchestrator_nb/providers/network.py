@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, Self
 
-
 MAX_CONNECTIONS: Final = 1000
 """Per origin. How much really goes at once is decided above, by limits.parallel."""
 
@@ -39,7 +38,7 @@ class _Limits(Protocol):
     def parallel(self) -> int: ...
 
 
-class Configured(Protocol):
+class _Settings(Protocol):
     """The part of the settings that concerns the network."""
 
     @property
@@ -75,7 +74,7 @@ class Network:
     transport: Literal["thin", "httpx2"] = "thin"
 
     @classmethod
-    def of(cls, settings: Configured) -> Self:
+    def of(cls, settings: _Settings) -> Self:
         """What the user's settings say. There is a connection for every call that may be under way, so that none waits for one."""
         timeouts, way = settings.timeouts, settings.network
         return cls(
