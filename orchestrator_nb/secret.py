@@ -23,14 +23,14 @@ def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
 class Secret:
     """An opaque key for one vendor. ``origins`` are ``scheme://host:port``; asking for another origin raises `VaultError`."""
 
-    __slots__ = ("__fetch", "__label", "__origins", "__weakref__")
+    __slots__ = ("__fetch", "__fp", "__origins", "__vendor", "__weakref__")
 
     def __init__(
         self, vendor: str, value: str | Callable[[], str], origins: frozenset[str], *, fp: str | None = None
     ) -> None:
         self.__fetch = value if callable(value) else lambda: value
         self.__origins = origins
-        self.__label = f"<key {vendor} fp:{fp or fingerprint(self.__fetch())}>"
+        self.__vendor, self.__fp = vendor, fp
 
     def release(self, origin: str) -> str:
         """The value, for a request that goes to ``origin`` and nowhere else."""
@@ -39,10 +39,17 @@ class Secret:
         return self.__fetch()
 
     def __repr__(self) -> str:
-        return self.__label
+        return f"<key {self.__vendor} fp:{self.__fp or self.__seen()}>"
+
+    def __seen(self) -> str:
+        """The fingerprint of the value as it is now; made when asked for, as each call has a handle and hardly any is shown."""
+        try:
+            return fingerprint(self.__fetch())
+        except (KeyError, VaultError):  # taken back, or locked away
+            return "gone"
 
     def __format__(self, spec: str) -> str:
-        return format(self.__label, spec)
+        return format(repr(self), spec)
 
     def __dir__(self) -> list[str]:
         return []

@@ -35,6 +35,9 @@ class RateHint:
     tokens_window_s: float = 60.0
 
 
+_SILENT: Final = RateHint()
+
+
 def wait_hint(headers: Mapping[str, str], body: Any = None, now: float | None = None) -> float | None:
     """Seconds that the vendor asks us to wait, or ``None``. ``now`` is seconds since the epoch, for dates.
 
@@ -52,6 +55,8 @@ def wait_hint(headers: Mapping[str, str], body: Any = None, now: float | None = 
 
 def rate_hint(headers: Mapping[str, str], now: float) -> RateHint:
     """The rate-limit headers of one answer; ``now`` is seconds since the epoch."""
+    if not any("ratelimit" in name for name in headers):
+        return _SILENT
     if "anthropic-ratelimit-requests-limit" in headers or "anthropic-ratelimit-tokens-limit" in headers:
         return _anthropic(headers, now)
     if "x-ratelimit-limit-req-minute" in headers or "x-ratelimit-limit-tokens-minute" in headers:
