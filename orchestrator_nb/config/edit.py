@@ -32,7 +32,7 @@ def write_setting(path: Path, key: str, value: Any) -> None:
     Raises `ConfigError`, with the file untouched, when the result would not be exactly this change or not be a valid file.
     """
     old = read_trusted(path)
-    text = path.read_text("utf-8-sig") if old else ""
+    text = path.read_bytes().decode("utf-8-sig") if old else ""
     section, _, name = key.partition(".")
     place = (section, name) if name else (section,)
     new = _edited(text, place, written(value))

@@ -77,19 +77,24 @@ def validate(shape: type[M], document: Document, place: Place = (), value: Any =
 
 
 def _config_error(document: Document, place: Place, details: list[ErrorDetails]) -> ConfigError:
-    first = details[0]
-    here = (*place, *first["loc"])
-    if first["type"] == "unknown_key":
-        here = (*here, first["ctx"]["key"])
-    more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
-    return ConfigError(_sentence(first) + more + ".", where=document.where(here), key=_dotted(document, here))
+    """The first complaint, with the alternatives of a union joined; how many more there are in other places."""
+    places = [_known(document, (*place, *error["loc"], *_own_key(error))) for error in details]
+    here = places[0]
+    same = [error for error, at in zip(details, places, strict=True) if at == here]
+    others = {at for at in places if at != here[: len(at)]}
+    more = f" ({len(others)} more)" if others else ""
+    return ConfigError(f"{_sentence(same)}{more}.", where=document.where(here), key=dotted(here))
 
 
-def _dotted(document: Document, place: Place) -> str:
+def _own_key(error: ErrorDetails) -> Place:
+    return (error["ctx"]["key"],) if error["type"] == "unknown_key" else ()
+
+
+def _known(document: Document, place: Place) -> Place:
     """The longest part of a place that stands in the file; pydantic adds names of union members, which mean nothing to a reader."""
     while place and place not in document.lines:
         place = place[:-1]
-    return dotted(place)
+    return place
 
 
 def dotted(place: Place) -> str:
@@ -98,13 +103,31 @@ def dotted(place: Place) -> str:
     return text.removeprefix(".")
 
 
-def _sentence(error: ErrorDetails) -> str:
-    message = error["msg"]
-    if error["type"] in {"unknown_key", "secret"}:
-        return message
-    if error["type"] == "missing":
-        return f"{error['loc'][-1]!r} is missing"
-    expected = message.removeprefix("Value error, ").replace("Input should be", "expected")
-    found = error["input"]
-    shown = repr(found) if len(repr(found)) <= _SHOWN else repr(found)[:_SHOWN] + "…"
-    return f"found {shown}, {expected[0].lower()}{expected[1:]}"
+_EXPECTED: Final = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "model_type": "'key: value' lines",
+    "mapping_type": "'key: value' lines",
+    "dict_type": "'key: value' lines",
+    "too_short": "at least one entry",
+}
+"""Pydantic's words in a YAML writer's. https://docs.pydantic.dev/latest/errors/validation_errors/"""
+
+
+def _sentence(errors: list[ErrorDetails]) -> str:
+    first = errors[0]
+    if first["type"] in {"unknown_key", "secret"}:
+        return first["msg"]
+    if first["type"] == "missing":
+        return f"{first['loc'][-1]!r} is missing"
+    found = repr(first["input"])
+    shown = found if len(found) <= _SHOWN else found[:_SHOWN] + "…"
+    return f"found {shown}, expected {' or '.join(dict.fromkeys(_expected(error) for error in errors))}"
+
+
+def _expected(error: ErrorDetails) -> str:
+    known = _EXPECTED.get(error["type"])
+    return known or error["msg"].removeprefix("Input should be ").removeprefix("expected ")

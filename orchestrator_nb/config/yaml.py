@@ -93,7 +93,8 @@ class _Builder:
                 yield event
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self._error(error.problem or "not YAML", mark.line + 1 if mark else 1) from None
+            line = mark.line + 1 if mark else 1
+            raise self._error(_reason(error.problem, text, line), line) from None
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise self._error("a control character; remove it", line) from None
@@ -165,6 +166,14 @@ class _Builder:
             self.lines[here] = _line(event)
             found.append(self._value(event, here))
         return found
+
+
+def _reason(problem: str | None, text: str, line: int) -> str:
+    """libyaml's complaint, or the plain word for the commonest cause."""
+    lines = text.split("\n")
+    here = lines[line - 1] if line <= len(lines) else ""
+    indent = here[: len(here) - len(here.lstrip())]
+    return "indented by a tab; use spaces" if "\t" in indent else problem or "not YAML"
 
 
 def _line(event: yaml.Event) -> int:
