@@ -1,5 +1,7 @@
 """Plays Anthropic's Messages API, versions 2023-06-01 and 2026-10-21 (platform.claude.com/docs, read November 2026)."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 import math
@@ -41,7 +43,7 @@ SIGNATURE = "U2ltdWxhdGVkU2lnbmF0dXJl"
 class Anthropic(Vendor):
     """https://api.anthropic.com"""
 
-    name, family = "anthropic", "anthropic"
+    name, family, ill = "anthropic", "anthropic", 529
 
     def key(self, call: Arrived) -> str:
         return call.headers.get("x-api-key") or bearer(call)
@@ -60,7 +62,7 @@ class Anthropic(Vendor):
         hint = (("retry-after", str(max(1, math.ceil(facts["wait_s"])))),) if facts.get("wait_s") is not None else ()
         return reply(status, {"type": "error", "error": error, "request_id": "req_011Simulated"}, *hint)
 
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         label, usual = TYPES[status]
         error = {"type": label, "message": usual, "details": None}
         return Frame({"type": "error", "error": error, "request_id": "req_011Simulated"}, "error")
@@ -202,8 +204,8 @@ class Anthropic(Vendor):
 
 
 FIELDS = frozenset(
-    """model messages max_tokens system stop_sequences stream temperature top_p top_k thinking output_config tools tool_choice metadata
-    service_tier cache_control speed container context_management mcp_servers inference_geo""".split()
+    """model messages max_tokens system stop_sequences stream temperature top_p top_k thinking output_config tools tool_choice metadata service_tier
+    cache_control speed container context_management mcp_servers inference_geo""".split()  # noqa: SIM905 - words read best as one text
 )
 
 
@@ -275,6 +277,7 @@ def _delta(index: int, part: Any, kind: str, field: str, value: str) -> Frame:
 
 
 def _block(index: int, block: Mapping[str, Any]) -> list[Frame]:
+    empty: dict[str, Any]
     match block["type"]:
         case "thinking":
             empty = {"type": "thinking", "thinking": "", "signature": ""}

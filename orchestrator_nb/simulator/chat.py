@@ -1,5 +1,7 @@
 """The Chat Completions dialect that OpenAI began and most servers speak; each server states only its differences."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 import math
@@ -50,7 +52,7 @@ class Chat(Vendor):
         """When to come back, in headers."""
         return () if wait_s is None else (("retry-after", str(max(1, math.ceil(wait_s)))),)
 
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         label, code, usual = self.types.get(status) or self.types[500]
         return Frame({"error": {"message": usual, "type": label, "param": None, "code": code}})
 

@@ -1,5 +1,7 @@
 """Plays the servers that speak OpenAI's chat dialect with quirks of their own; each class states only the differences."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -223,7 +225,7 @@ class OpenRouter(Compatible):
     def frames(self, ask: Ask, answers: Sequence[Answer]) -> list[Frame]:
         return [Frame(": OPENROUTER PROCESSING", part="ping"), *super().frames(ask, answers)]
 
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
         return Frame(
             {

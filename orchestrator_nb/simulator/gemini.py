@@ -1,5 +1,7 @@
 """Plays Google's generateContent, ``v1`` and ``v1beta`` (ai.google.dev/api, read November 2026)."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 import base64
@@ -36,17 +38,17 @@ STOPS = {
     "content_filter": "SAFETY",
     "refusal": "SAFETY",
     "continuation": "CONTINUATION",
-    "resources": "OTHER",
+    "resources": "MALFORMED_RESPONSE",
 }
 TYPE = "type.googleapis.com/google.rpc."
 SIGNATURE = "U2ltdWxhdGVkU2ln"
 TOP = frozenset(
     """model contents systemInstruction generationConfig safetySettings tools toolConfig cachedContent serviceTier continuationToken store labels
-    generateContentRequest""".split()
+    generateContentRequest""".split()  # noqa: SIM905 - words read best as one text
 )
 CONFIG = frozenset(
     """stopSequences responseMimeType responseSchema responseJsonSchema responseModalities candidateCount maxOutputTokens temperature topP topK seed
-    presencePenalty frequencyPenalty responseLogprobs logprobs enableEnhancedCivicAnswers speechConfig thinkingConfig mediaResolution imageConfig""".split()
+    presencePenalty frequencyPenalty responseLogprobs logprobs enableEnhancedCivicAnswers speechConfig thinkingConfig mediaResolution imageConfig""".split()  # noqa: SIM905 - words read best as one text
 )
 
 
@@ -97,7 +99,7 @@ class Gemini(Vendor):
             (("content-type", "application/json; charset=UTF-8"), ("vary", "Origin, X-Origin, Referer")),
         )
 
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         label, usual = STATUS[status]
         return Frame({"error": {"code": status, "message": usual, "status": label}})
 

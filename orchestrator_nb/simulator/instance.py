@@ -1,5 +1,7 @@
 """A valid instance of a JSON Schema, made of the prompt's words. It understands what vendors let through, not the whole standard."""
 
+# ruff: noqa: ARG002 - all makers of one kind take the same arguments
+
 from __future__ import annotations
 
 import math

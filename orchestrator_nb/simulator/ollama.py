@@ -1,5 +1,7 @@
 """Plays Ollama: the native API in NDJSON, and its OpenAI-compatible door (github.com/ollama/ollama docs/api.md, August 2026)."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -58,10 +60,10 @@ class Ollama(Vendor):
         text = message or said or usual.get(status) or OPENAI_TYPES.get(status, OPENAI_TYPES[500])[2]
         return reply(status, {"error": text, **({"signin_url": "https://ollama.com/connect"} if status == 401 else {})})
 
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         return Frame({"error": "an error was encountered while running the model: unexpected EOF"})
 
-    def route(self, call: Arrived) -> str | Reply:
+    def route(self, call: Arrived) -> str | Reply:  # noqa: PLR0911 - one return per case reads best
         path = call.path.rstrip("/")
         match call.method, path:
             case "POST", "/api/chat" | "/api/generate":

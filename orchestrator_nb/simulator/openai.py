@@ -1,5 +1,7 @@
 """Plays OpenAI: Chat Completions here, Responses in ``responses.py`` (platform.openai.com/docs, read November 2026)."""
 
+# ruff: noqa: D102, ARG002 - the methods are explained where they are declared; a dialect need not use all it is given
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -51,11 +53,11 @@ class OpenAI(Chat):
     name, family, types, fingerprint = "openai", "openai", OPENAI_TYPES, "fp_sim"
     known: ClassVar[frozenset[str]] = frozenset(
         """model messages max_tokens max_completion_tokens reasoning_effort verbosity temperature top_p n stop seed stream stream_options presence_penalty
-        frequency_penalty logit_bias logprobs top_logprobs response_format tools tool_choice parallel_tool_calls user safety_identifier
-        prompt_cache_key prompt_cache_retention service_tier store metadata modalities audio prediction functions function_call web_search_options""".split()
+    frequency_penalty logit_bias logprobs top_logprobs response_format tools tool_choice parallel_tool_calls user safety_identifier prompt_cache_key
+    prompt_cache_retention service_tier store metadata modalities audio prediction functions function_call web_search_options""".split()  # noqa: SIM905 - words read best as one text
     )
 
-    def special(self, kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def special(self, kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:  # noqa: PLR0911 - one return per case reads best
         match kind:
             case "json":
                 return {"message": "We could not parse the JSON body of your request."}
@@ -164,6 +166,15 @@ class OpenAI(Chat):
                     "unsupported_parameter",
                     f"Unsupported parameter: '{field}' is not supported with this model.",
                 )
+
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
+        if ask is None or "input" not in ask.body:
+            return super().stream_error(status, ask)
+        _, code, said = self.types[status]
+        return Frame(
+            {"type": "error", "sequence_number": 1, "code": code or "server_error", "message": said, "param": None},
+            "error",
+        )
 
     def whole(self, ask: Ask, answers: Sequence[Answer]) -> dict[str, Any]:
         return responses.whole(ask, answers[0]) if "input" in ask.body else super().whole(ask, answers)

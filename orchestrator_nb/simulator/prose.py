@@ -4,6 +4,8 @@ It knows nothing about the world. It looks at the form that the prompt asks for 
 list, so many sentences or words) and otherwise writes a few sentences in the style of the model.
 """
 
+# ruff: noqa: RUF001, ARG001, SIM905 - signs and quotes as people type them; all forms take the same arguments; words read best as one text
+
 from __future__ import annotations
 
 import operator
@@ -15,18 +17,19 @@ from random import Random
 NUMBERS = {word: n for n, word in enumerate("zero one two three four five six seven eight nine ten".split())}
 _NUMBER = r"(\d{1,3}|" + "|".join(NUMBERS) + ")"
 _COMMON = frozenset(
-    """a about above after again all also an and answer any are as at be because been before being best between both briefly but by can
-    compare could describe did do does doing each exactly explain few find following for from get give given has have how i if in into is it its
-    just keep least less let like list made make many me mention more most much must my name no not now of on one only or other our out
-    over please reply respond return say sentence sentences should short show single so some such summarise summarize tell ten than that the their them
-    then there these they this those three to too two under up use using very want was we were what when where which while who why will with
-    word words would write yes you your""".split()
+    """a about above after again all also an and answer any are as at be because been before being best between both briefly but by can compare could
+    describe did do does doing each exactly explain few find following for from get give given has have how i if in into is it its just keep least less
+    let like list made make many me mention more most much must my name no not now of on one only or other our out over please reply respond return say
+    sentence sentences should short show single so some such summarise summarize tell ten than that the their them then there these they this those three
+    to too two under up use using very want was we were what when where which while who why will with word words would write yes you your""".split()
 )
 _GOOD = frozenset(
-    "amazing beautiful best brilliant delightful enjoy enjoyed excellent fantastic fast fine friendly good great happy helpful love loved lovely nice perfect pleasant reliable superb thanks wonderful works".split()
+    """amazing beautiful best brilliant delightful enjoy enjoyed excellent fantastic fast fine friendly good great happy helpful love loved lovely nice
+    perfect pleasant reliable superb thanks wonderful works""".split()
 )
 _BAD = frozenset(
-    "angry annoying awful bad boring broke broken bug cold crash disappointed disappointing dirty fail failed fails hate horrible late mess never poor refund rude sad slow terrible unusable useless waste worst wrong".split()
+    """angry annoying awful bad boring broke broken bug cold crash disappointed disappointing dirty fail failed fails hate horrible late mess never poor
+    refund rude sad slow terrible unusable useless waste worst wrong""".split()
 )
 _SIGNS: dict[str, Callable[[int, int], int]] = {
     "+": operator.add,

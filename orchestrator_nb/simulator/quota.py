@@ -108,4 +108,8 @@ def _wait(bucket: Bucket | None, amount: float, now: float) -> float:
 
 
 def _gauge(bucket: Bucket | None) -> Gauge | None:
-    return bucket and Gauge(round(bucket.per_second * 60), max(0, int(bucket.level + 1e-9)), bucket.full_in_s())
+    return (
+        None
+        if bucket is None
+        else Gauge(round(bucket.per_second * 60), max(0, int(bucket.level + 1e-9)), bucket.full_in_s())
+    )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 KNOWN = frozenset(
     """model input instructions max_output_tokens reasoning text tools tool_choice parallel_tool_calls store include service_tier truncation stream
-    stream_options temperature top_p top_logprobs metadata user safety_identifier prompt_cache_key prompt_cache_retention previous_response_id conversation
-    background max_tool_calls prompt""".split()
+    stream_options temperature top_p top_logprobs metadata user safety_identifier prompt_cache_key prompt_cache_retention previous_response_id
+    conversation background max_tool_calls prompt""".split()  # noqa: SIM905 - words read best as one text
 )
 REFUSAL = "I'm sorry, I can't help with that."
 
@@ -74,6 +74,8 @@ def whole(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 def _status(answer: Answer) -> tuple[str, str | None]:
     reasons = {"length": "max_output_tokens", "content_filter": "content_filter", "blocked": "content_filter"}
+    if answer.finish == "resources":
+        return "failed", None
     why = reasons.get(answer.finish)
     return ("incomplete", why) if why else ("completed", None)
 
@@ -96,10 +98,11 @@ def _shell(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 def _usage(answer: Answer) -> dict[str, Any] | None:
     counts = answer.counts
-    return counts and {
-        "input_tokens": counts.input, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}, "output_tokens": counts.output,
-        "output_tokens_details": {"reasoning_tokens": counts.thinking}, "total_tokens": counts.input + counts.output,
-    }  # fmt: skip
+    if counts is None:
+        return None
+    given = {"input_tokens": counts.input, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}}
+    made = {"output_tokens": counts.output, "output_tokens_details": {"reasoning_tokens": counts.thinking}}
+    return {**given, **made, "total_tokens": counts.input + counts.output}
 
 
 def _output(ask: Ask, answer: Answer) -> list[dict[str, Any]]:
@@ -186,7 +189,7 @@ def _message(place: dict[str, Any], item: Mapping[str, Any]) -> list[Row]:
     rows += [
         (f"response.{part['type']}.delta", "text", {**at, "delta": piece, **extra}) for piece in pieces(part[field])
     ]
-    last = {"logprobs": []} if field == "text" else {}
+    last: dict[str, Any] = {"logprobs": []} if field == "text" else {}
     rows.append((f"response.{part['type']}.done", "other", {**at, field: part[field], **last}))
     return [*rows, ("response.content_part.done", "other", {**at, "part": part})]
 

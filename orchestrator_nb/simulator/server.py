@@ -1,10 +1,14 @@
 """HTTP/1.1 on loopback: h11 reads strictly, answers go out plain, in pieces, or as raw bytes that need not be HTTP at all."""
 
+# ruff: noqa: D102 - the methods are asyncio's, or say what they do by name
+
 from __future__ import annotations
 
 import asyncio
 import json
 import math
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -12,8 +16,8 @@ from urllib.parse import parse_qsl, unquote
 import h11
 
 from orchestrator_nb.simulator.vendor import Vendor
-from orchestrator_nb.simulator.wire import Arrived, End, Raw, Reply, Stream
-from orchestrator_nb.simulator.world import MARK, Performance, World
+from orchestrator_nb.simulator.wire import MARK, Arrived, End, Raw, Reply, Stream
+from orchestrator_nb.simulator.world import Performance, World
 
 BODY_MOST = 32 * 1024 * 1024
 HEAD_MOST = 64 * 1024
@@ -84,7 +88,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # a TCP server always gives a Transport
         self.stage.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.stage.connections.discard(self)
         if self.task is not None:
             self.task.cancel()
@@ -152,8 +156,14 @@ class Connection(asyncio.Protocol):
     def finished(self, task: asyncio.Task[None]) -> None:
         self.stage.active -= 1
         self.task = None
-        if task.cancelled() or task.exception() is not None or self.transport.is_closing():
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, ConnectionResetError):
+            task.get_loop().call_exception_handler(
+                {"message": "the simulator failed to answer", "exception": failure, "task": task}
+            )
+        if task.cancelled() or failure is not None:
             self.transport.abort()
+        if self.transport.is_closing():
             return
         try:
             self.again()
@@ -224,11 +234,17 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(0)
             elif isinstance(step, End):
                 if step is End.RESET:
-                    self.transport.abort()
+                    self.reset()
                 break
             else:
                 await silence(step)
         self.transport.close()
+
+    def reset(self) -> None:
+        """End with a TCP reset instead of an orderly close."""
+        linger = struct.pack("ii", 1, 0)  # on, and for zero seconds: the kernel sends RST
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.transport.abort()
 
 
 async def silence(seconds: float) -> None:

@@ -17,8 +17,8 @@ from orchestrator_nb.simulator.quota import Quota
 from orchestrator_nb.simulator.script import Script, entry, load
 from orchestrator_nb.simulator.server import Connection, Stage
 from orchestrator_nb.simulator.vendor import JSON
-from orchestrator_nb.simulator.wire import Arrived, Reply
-from orchestrator_nb.simulator.world import MARK, Performance, World
+from orchestrator_nb.simulator.wire import MARK, Arrived, Reply
+from orchestrator_nb.simulator.world import Performance, World
 
 BACKLOG = 2048
 

@@ -1,5 +1,7 @@
 """The vendor's side of the conversation: what each vendor module has to know how to do."""
 
+# ruff: noqa: ARG002 - a dialect need not use all it is given
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -44,6 +46,8 @@ class Vendor(ABC):
     family: ClassVar[str]
     """Which models of the data file it serves."""
     form: ClassVar[Form] = "sse"
+    ill: ClassVar[int] = 503
+    """The status of an error inside a stream."""
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -75,7 +79,7 @@ class Vendor(ABC):
         """The events of a streamed answer."""
 
     @abstractmethod
-    def stream_error(self, status: int) -> Frame:
+    def stream_error(self, status: int, ask: Ask | None = None) -> Frame:
         """The event that reports an error inside a stream that began with 200."""
 
     def count(self, ask: Ask) -> dict[str, Any]:

@@ -13,6 +13,9 @@ Headers = tuple[tuple[str, str], ...]
 Part = Literal["open", "thinking", "text", "tool", "finish", "usage", "end", "ping", "other"]
 Form = Literal["sse", "sse-crlf", "sse-cr", "ndjson", "array"]
 
+MARK: Headers = (("x-simulated", "1"),)
+"""Every answer says that it is simulated."""
+
 HANG = math.inf
 """A step that waits until the client leaves."""
 

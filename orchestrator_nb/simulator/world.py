@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator_nb.simulator import awkward, faults
+from orchestrator_nb.simulator import awkward, faults, mischief
 from orchestrator_nb.simulator.answers import answer
 from orchestrator_nb.simulator.asking import Answer, Ask
 from orchestrator_nb.simulator.faults import Board, Scene
 from orchestrator_nb.simulator.quota import Meter, Quota, State
 from orchestrator_nb.simulator.script import Script
 from orchestrator_nb.simulator.vendor import JSON, Keys, Refusal, Vendor
-from orchestrator_nb.simulator.wire import Arrived, Deed, Headers, Raw, Reply, Stream, dumps
-
-MARK: Headers = (("x-simulated", "1"),)
+from orchestrator_nb.simulator.wire import MARK, Arrived, Deed, Raw, Reply, Stream, dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,9 @@ class World:
         ask = vendor.read(call)
         if route == "count":
             return Performance(Reply(200, dumps(vendor.count(ask)), JSON))
-        order = self.board.pick(call, ask)
-        fault = (
-            fault
-            or faults.named(ask.name.removeprefix("sim-") if ask.name.startswith("sim-") else None)
-            or (order and order.fault)
-        )
+        order = self.board.pick(ask)
+        by_model = faults.named(ask.name.removeprefix("sim-")) if ask.name.startswith("sim-") else None
+        fault = fault or by_model or (order.fault if order else None)
         return self._ask(vendor, call, ask, fault, order.seconds if order else None)
 
     def _ask(
@@ -103,11 +98,12 @@ class World:
                 seconds,
             )
             return Performance(fault.play(scene), first_s, gap_s)
-        deed = self._deed(vendor, ask, answers)
-        if answers[0].cut_after is not None:
-            deed = faults.cut(deed, answers[0].cut_after, answers[0].text)
-        if not isinstance(deed, Raw):
-            deed = deed.with_headers(vendor.limit_headers(state))
+        if (cut_after := answers[0].cut_after) is not None:
+            deed: Deed = mischief.unfinished(
+                self._deed(vendor, ask, (replace(answers[0], text=answers[0].text[:cut_after]),))
+            )
+        else:
+            deed = self._deed(vendor, ask, answers).with_headers(vendor.limit_headers(state))
         return Performance(deed, first_s + answers[0].delay_s, gap_s)
 
     def _take(self, vendor: Vendor, call: Arrived, ask: Ask) -> State:
