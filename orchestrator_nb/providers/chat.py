@@ -215,23 +215,22 @@ def chat_usage(usage: Mapping[str, Any]) -> Usage:
 class ChatDecoder(Decoding):
     """Reads both forms of an answer: chunks with a ``delta``, or one body with a ``message``; they share their fields."""
 
+    end_marker = b"[DONE]"
+
     def __init__(self, request: Request, headers: Mapping[str, str], quirks: Quirks) -> None:
         super().__init__(request, headers)
         self._quirks = quirks
         self._calls: dict[int, Block] = {}
         self._refused = False
 
-    def is_end(self, data: bytes) -> bool:
-        """``[DONE]``."""
-        return data == b"[DONE]" or data.strip() == b"[DONE]"
-
     def on_event(self, payload: Any, events: list[Event]) -> None:
         """One chunk."""
-        if payload.get("error"):
+        if "error" in payload and payload["error"]:  # noqa: RUF019  faster than get for what is hardly ever there
             raise VendorFault(payload)
         if self.draft.model is None:
             self._identify(payload)
-        if choices := payload.get("choices"):
+        get = payload.get
+        if choices := get("choices"):
             choice = choices[0]
             if choice.get("index"):
                 self.draft.note("The vendor sent more than one answer; only the first is kept.")
@@ -240,14 +239,16 @@ class ChatDecoder(Decoding):
                 self._say(delta, events)
             if reason := choice.get("finish_reason"):
                 self._end(reason)
-        self._account(payload)
+        if usage := get("usage") or ("x_groq" in payload and inner(payload["x_groq"], "usage")):
+            self._account(usage)
 
     def on_body(self, body: Any, events: list[Event]) -> None:
         """The whole completion."""
         if body.get("error") or ("choices" not in body and (body.get("object") == "error" or "detail" in body)):
             raise VendorFault(body)
         self._identify(body)
-        self._account(body)
+        if usage := body.get("usage"):
+            self._account(usage)
         choices = body["choices"]
         if not choices:
             raise Empty
@@ -263,21 +264,21 @@ class ChatDecoder(Decoding):
         self.draft.id = self.draft.id or payload.get("id")
 
     def _say(self, delta: Mapping[str, Any], events: list[Event]) -> None:
-        draft = self.draft
-        if thoughts := delta.get("reasoning_content") or delta.get("reasoning"):
+        draft, get = self.draft, delta.get
+        if thoughts := get("reasoning_content") or get("reasoning"):
             draft.think(thoughts, events)
-        if content := delta.get("content"):
+        if content := get("content"):
             if draft.finish is not None:
                 raise Malformed("text after the end of the answer")
             if content.__class__ is str:
                 draft.say(content, events)
             else:
                 self._chunks(content, events)
-        if refusal := delta.get("refusal"):
+        if "refusal" in delta and delta["refusal"]:  # noqa: RUF019
             self._refused = True
-            draft.say(refusal, events)
-        if calls := delta.get("tool_calls"):
-            for position, call in enumerate(calls):
+            draft.say(delta["refusal"], events)
+        if "tool_calls" in delta:
+            for position, call in enumerate(delta["tool_calls"] or ()):
                 self._call(call, position, events)
 
     def _chunks(self, chunks: list[Any], events: list[Event]) -> None:
@@ -311,9 +312,7 @@ class ChatDecoder(Decoding):
         finish = FINISH.get(reason, "error")
         self.draft.end("content_filter" if self._refused and finish == "stop" else finish, reason)
 
-    def _account(self, payload: Mapping[str, Any]) -> None:
-        usage = payload.get("usage") or inner(payload.get("x_groq"), "usage")
-        if usage:
-            self.draft.usage = chat_usage(usage)
-            if self._quirks.cost_in_usage:
-                self.draft.cost = money(usage.get("cost"))
+    def _account(self, usage: Mapping[str, Any]) -> None:
+        self.draft.usage = chat_usage(usage)
+        if self._quirks.cost_in_usage:
+            self.draft.cost = money(usage.get("cost"))

@@ -5,7 +5,7 @@ A dialect says how one payload changes the `Draft` (`on_event`), how a plain bod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ class Decoding:
     """
 
     stream_reader: type[EventReader] | type[LineReader] = EventReader
+    end_marker: bytes | None = None
+    """The payload that closes a stream and is no JSON."""
 
     def __init__(self, request: Request, headers: Mapping[str, str]) -> None:
         self.request, self.headers = request, headers
@@ -63,47 +65,48 @@ class Decoding:
         """A plain body."""
         raise NotImplementedError
 
-    def is_end(self, data: bytes) -> bool:  # noqa: ARG002  for dialects to say
-        """Whether these bytes are the dialect's end marker that is no JSON."""
-        return False
-
     def is_whole(self) -> bool:
         """Whether an answer that ended holds an answer."""
         return True
 
+    def settle(self) -> None:
+        """Called before the draft is read: for what is dear to keep up to date."""
+
     # What a transport calls.
 
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Events for this piece, those before an error included. Must be iterated."""
+    def feed(self, chunk: bytes) -> Iterable[Event]:
+        """Events for this piece. Must be iterated: an error comes after the events that came before it."""
         events: list[Event] = []
-        problem: Exception | None = None
         try:
-            self._grow(len(chunk))
+            self._bytes += len(chunk)
+            if self._bytes > MAX_BYTES:
+                raise Oversize(f"the answer is longer than {MAX_BYTES:,} bytes")
             for data in self._reader.feed(chunk):
                 self._take(data, events)
-        except (Malformed, Oversize, VendorFault, Empty) as caught:
+        except _TROUBLE as caught:
             problem = caught
-        yield from events
-        if problem is not None:
-            raise self._error(problem)
+        else:
+            return events
+        return self._then(events, problem)
 
     def finish(self) -> Response:
         """The whole answer. Events of an unfinished last line are part of it."""
         try:
             return self._finish()
-        except (Malformed, Oversize, VendorFault, Empty) as caught:
+        except _TROUBLE as caught:
             problem = caught
         raise self._error(problem)
 
     def partial(self) -> Response:
         """What has arrived so far; an answer that did not say why it ends has ``finish == "error"``."""
+        self.settle()
         response = self.draft.response(self.request.model.id, complete=False, strict=False)
         return response if self.draft.finish else replace(response, finish="error")
 
-    def _grow(self, size: int) -> None:
-        self._bytes += size
-        if self._bytes > MAX_BYTES:
-            raise Oversize(f"the answer is longer than {MAX_BYTES:,} bytes")
+    def _then(self, events: list[Event], problem: Exception) -> Iterator[Event]:
+        error = self._error(problem)
+        yield from events
+        raise error
 
     def _take(self, data: bytes, events: list[Event]) -> None:
         if self.ended:
@@ -111,19 +114,10 @@ class Decoding:
         self.payloads += 1
         if self.payloads > MAX_EVENTS:
             raise Oversize(f"the answer has more than {MAX_EVENTS:,} events")
-        if self.is_end(data):
+        if data == self.end_marker:
             self.ended = True
-            return
-        payload, replaced = parse(data)
-        if replaced:
-            self.draft.note(REPLACED)
-        try:
-            self.on_event(payload, events)
-        except (AttributeError, TypeError, KeyError, IndexError) as caught:
-            problem = caught
         else:
-            return
-        raise Malformed(f"an event of an unknown shape ({type(problem).__name__})")
+            self.on_event(parse(data, self._replaced), events)
 
     def _finish(self) -> Response:
         events: list[Event] = []
@@ -138,6 +132,7 @@ class Decoding:
             raise Empty if not self._bytes else _Truncated
         if not self.is_whole():
             raise Empty
+        self.settle()
         self.draft.close()
         return self.draft.response(self.request.model.id, complete=True)
 
@@ -145,7 +140,7 @@ class Decoding:
         """Bare JSON in a stream is an error, or a server that does not stream; a web page is neither."""
         stray = self._reader.stray.strip()
         if stray.startswith((b"{", b"[")):
-            body, _ = parse(stray)
+            body = parse(stray)
             if self.payloads and not (isinstance(body, dict) and body.get("error")):
                 raise Malformed("JSON between the events of a stream")
             self._body(stray, events)
@@ -157,18 +152,12 @@ class Decoding:
             raise Empty
         if data.startswith(b"<"):
             raise Malformed("a web page, not an answer of the API")
-        body, replaced = parse(data)
-        if replaced:
-            self.draft.note(REPLACED)
         self.payloads += 1
-        try:
-            self.on_body(body, events)
-        except (AttributeError, TypeError, KeyError, IndexError) as caught:
-            problem = caught
-        else:
-            self.ended = True
-            return
-        raise Malformed(f"JSON of an unknown shape ({type(problem).__name__})")
+        self.on_body(parse(data, self._replaced), events)
+        self.ended = True
+
+    def _replaced(self) -> None:
+        self.draft.note(REPLACED)
 
     def _error(self, problem: Exception) -> ProviderError:
         response = self.partial()
@@ -178,6 +167,8 @@ class Decoding:
             return fault_of(
                 problem.body, status=200, headers=self.headers, vendor=vendor, model=model.id, response=response
             )
+        if type(problem) not in _WHAT:  # a dialect met another type than the format has at this place
+            problem = Malformed(f"a value of an unknown shape ({type(problem).__name__})")
         kind, what = _WHAT[type(problem)]
         return trouble(kind, what, str(problem), headers=self.headers, vendor=vendor, model=model.id, response=response)
 
@@ -192,6 +183,12 @@ _WHAT: Final[Mapping[type[Exception], tuple[Kind, str]]] = {
     Oversize: ("response_too_large", "sent too much"),
     Empty: ("empty", "answered with nothing at all"),
 }
+
+
+_SHAPE: Final = (AttributeError, TypeError, KeyError, IndexError)
+"""What a dialect meets where the vendor sent another type than its format has. Each becomes a `BadResponse`."""
+
+_TROUBLE: Final = (Malformed, Oversize, VendorFault, Empty, *_SHAPE)
 
 
 def _streamed(content_type: str, asked: bool) -> bool:

@@ -59,7 +59,8 @@ class Draft:
 
     def say(self, piece: str, events: list[Event]) -> None:
         """A piece of the answer's text."""
-        block = self.blocks[-1] if self.blocks and self.blocks[-1].kind == "text" else self.open("text")
+        blocks = self.blocks
+        block = blocks[-1] if blocks and blocks[-1].kind == "text" else self.open("text")
         self.add(block, piece, events)
 
     def think(self, piece: str, events: list[Event]) -> None:

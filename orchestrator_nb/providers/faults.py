@@ -167,7 +167,7 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
 def read_json(body: bytes) -> Any:
     """The JSON value of a list of models or a token count. Raises `BadResponse`."""
     try:
-        return parse(body)[0]
+        return parse(body)
     except (Malformed, Oversize) as caught:
         reason = str(caught)
     raise unreadable(reason)
@@ -211,10 +211,9 @@ def _read(body: bytes, headers: Mapping[str, str]) -> tuple[Any, str | None]:
     if stripped.startswith(b"<") or "html" in headers.get("content-type", ""):
         return None, "a web page, not an answer of the API"
     try:
-        value, _ = parse(stripped)
+        return parse(stripped), None
     except (Malformed, Oversize):
         return None, stripped.decode("utf-8", "replace")
-    return value, None
 
 
 class _Error:

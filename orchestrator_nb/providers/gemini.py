@@ -198,6 +198,13 @@ def gemini_usage(usage: Mapping[str, Any]) -> Usage:
 class GeminiDecoder(Decoding):
     """Every event of a stream is a fragment of the same shape as a plain body: parts are appended, usage is a running total."""
 
+    _usage: Mapping[str, Any] | None = None
+
+    def settle(self) -> None:
+        """The running total."""
+        if self._usage:
+            self.draft.usage = gemini_usage(self._usage)
+
     def on_event(self, payload: Any, events: list[Event]) -> None:
         """One fragment."""
         if payload.get("error"):
@@ -207,7 +214,7 @@ class GeminiDecoder(Decoding):
             draft.model = payload.get("modelVersion")
             draft.id = draft.id or payload.get("responseId")
         if usage := payload.get("usageMetadata"):
-            draft.usage = gemini_usage(usage)
+            self._usage = usage  # on every fragment, but only the last counts
         if candidates := payload.get("candidates"):
             self._candidate(candidates[0], events)
         elif reason := inner(payload.get("promptFeedback"), "blockReason"):
@@ -219,7 +226,7 @@ class GeminiDecoder(Decoding):
             raise VendorFault(body)
         self.on_event(body, events)
         if self.draft.finish is None:
-            if "candidates" not in body and not self.draft.usage.input:
+            if "candidates" not in body and not self._usage:
                 raise Malformed("an answer without candidates")
             raise Empty
 

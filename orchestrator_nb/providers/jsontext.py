@@ -6,6 +6,7 @@ The fast one (pydantic's) is strict; whatever it refuses is read again by the st
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from pydantic_core import from_json
@@ -20,23 +21,24 @@ class Malformed(Exception):
     """Not what the format promises; the text says what is wrong."""
 
 
-def parse(data: bytes) -> tuple[Any, bool]:
-    """The value, and whether bytes had to be replaced because they are no UTF-8. Raises `Malformed` or `Oversize`."""
+def parse(data: bytes, replaced: Callable[[], None] = lambda: None) -> Any:
+    """The value. ``replaced`` is called when bytes had to be replaced because they are no UTF-8. Raises `Malformed` or `Oversize`."""
     try:
-        value, replaced = from_json(data, allow_inf_nan=False, cache_strings="keys"), False
+        value = from_json(data, allow_inf_nan=False)
     except ValueError:
-        value, replaced = _patient(data)
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and isinstance(value, dict | list) and _deep(value):
+        value = _patient(data, replaced)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _deep(value):
         raise Oversize(f"JSON nests deeper than {MAX_DEPTH}")
-    return value, replaced
+    return value
 
 
-def _patient(data: bytes) -> tuple[Any, bool]:
+def _patient(data: bytes, replaced: Callable[[], None]) -> Any:
     """Takes what the fast parser does not: raw control characters, lone surrogates, bytes that are no UTF-8."""
     text = data.decode("utf-8", "replace")
-    replaced = "�" in text and not _is_utf8(data)
+    if "�" in text and not _is_utf8(data):
+        replaced()
     try:
-        return _DECODER.decode(text.strip()), replaced
+        return _DECODER.decode(text.strip())
     except json.JSONDecodeError as error:
         problem: Exception = Malformed(f"not JSON ({error.msg} at character {error.pos})")
     except (
@@ -58,7 +60,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _deep(value: Any) -> bool:
     """Level by level, so that our own check cannot run out of stack."""
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH + 1):
         inner = (node.values() if isinstance(node, dict) else node for node in level)
         level = [child for children in inner for child in children if isinstance(child, dict | list)]

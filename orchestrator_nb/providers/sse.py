@@ -30,9 +30,19 @@ class Lines:
         self._held = 0
         self._after_cr = False
         self._started = False
+        self._between = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The lines that this piece completes, without their ends. Raises `Oversize`."""
+        if self._between and chunk[-1:] == b"\n" and b"\r" not in chunk and len(chunk) <= MAX_LINE:
+            lines = chunk.split(b"\n")  # the common case: whole lines
+            del lines[-1]
+            return lines
+        lines = self._cut(chunk)
+        self._between = self._started and not self._pieces and not self._after_cr
+        return lines
+
+    def _cut(self, chunk: bytes) -> list[bytes]:
         if self._after_cr and chunk:
             self._after_cr = False
             if chunk.startswith(b"\n"):
@@ -50,7 +60,8 @@ class Lines:
             self._started = True
             chunk = chunk.removeprefix(_BOM)
         lines = chunk.split(b"\n")
-        self._hold(lines.pop())
+        if rest := lines.pop():
+            self._hold(rest)
         if len(chunk) > MAX_LINE and any(len(line) > MAX_LINE for line in lines):
             raise Oversize(f"a line is longer than {MAX_LINE:,} bytes")
         return lines
@@ -87,22 +98,20 @@ class EventReader:
         """The payloads that this piece completes. Raises `Oversize`."""
         payloads: list[bytes] = []
         for line in self._lines.feed(chunk):
-            if not line:
-                if self._data:
-                    payloads.append(self._event())
-            elif line.startswith(b"data: "):
-                self._take(line[6:])
-            else:
+            if line[:6] == b"data: ":
+                self._more(line[6:]) if self._data else self._data.append(line[6:])
+            elif line:
                 self._other(line)
+            elif len(self._data) == 1:
+                payloads.append(self._data.pop())
+            elif self._data:
+                payloads.append(self._event())
         return payloads
 
     def close(self) -> list[bytes]:
         """The last event, which need not be closed by a blank line."""
         if line := self._lines.close():
-            if line.startswith(b"data: "):
-                self._take(line[6:])
-            else:
-                self._other(line)
+            self._other(line)
         return [self._event()] if self._data else []
 
     @property
@@ -111,21 +120,22 @@ class EventReader:
         return b"\n".join(self._stray)
 
     def _event(self) -> bytes:
-        data = self._data
-        self._data, self._size = [], 0
-        return data[0] if len(data) == 1 else b"\n".join(data)
+        data, self._data = self._data, []
+        if len(data) == 1:
+            return data[0]
+        self._size = 0
+        return b"\n".join(data)
 
-    def _take(self, value: bytes) -> None:
+    def _more(self, value: bytes) -> None:
         self._data.append(value)
-        if len(self._data) > 1:
-            self._size += len(value)
-            if self._size > MAX_LINE:
-                raise Oversize(f"an event is longer than {MAX_LINE:,} bytes")
+        self._size += len(value)
+        if self._size > MAX_LINE:
+            raise Oversize(f"an event is longer than {MAX_LINE:,} bytes")
 
     def _other(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._take(value)
+            self._more(value.removeprefix(b" "))
         elif name and name not in _FIELDS:
             self._stray.append(line)
             self._stray_size += len(line)
