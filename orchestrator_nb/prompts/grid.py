@@ -6,15 +6,14 @@ repeat. `size` counts without building anything; `Items` builds a place only whe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, Final, TypeAlias, overload
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
 from orchestrator_nb.calls import Params, Request
 from orchestrator_nb.catalog import ModelSpec
@@ -24,10 +23,13 @@ from orchestrator_nb.prompts.attach import attach
 from orchestrator_nb.prompts.template import fill, names
 from orchestrator_nb.runs import Item
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CHECKED: Final = 10_000
 """Prompts that `expand` fills at once, so that a template that fails on some row fails before anything is sent."""
 
-Over: TypeAlias = pd.DataFrame | pd.Series | Sequence[Any] | None
+Over: TypeAlias = "pd.DataFrame | pd.Series | Sequence[Any] | None"
 
 
 def size(
@@ -258,13 +260,19 @@ class _Table:
 def _table(over: Over) -> _Table | None:
     if over is None:
         return None
-    if isinstance(over, pd.Series):
+    if _is(over, "Series"):
         over = over.to_frame(name="value" if over.name is None else over.name)
-    if isinstance(over, pd.DataFrame):
+    if _is(over, "DataFrame"):
         return _frame_table(over)
     if isinstance(over, Sequence) and not isinstance(over, str | bytes):
         return _list_table(over)
     raise UserError(f"--over takes a DataFrame or a list of dicts, not {_article(over)}.")
+
+
+def _is(value: Any, kind: str) -> Any:
+    """Whether this is pandas' DataFrame or Series. Where pandas was never imported nothing is, and the shell starts faster without it."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, getattr(pandas, kind))
 
 
 def _frame_table(frame: pd.DataFrame) -> _Table:
@@ -283,7 +291,10 @@ def _frame_table(frame: pd.DataFrame) -> _Table:
 
 
 def _list_table(rows: Sequence[Any]) -> _Table:
-    odd = next(((place, row) for place, row in enumerate(rows) if not isinstance(row, Mapping | pd.Series)), None)
+    odd = next(
+        ((place, row) for place, row in enumerate(rows) if not isinstance(row, Mapping) and not _is(row, "Series")),
+        None,
+    )
     if odd:
         raise UserError(f"--over takes a DataFrame or a list of dicts; entry {odd[0]} is {_article(odd[1])}.")
     columns = tuple(dict.fromkeys(str(key) for row in rows for key in dict(row)))
@@ -296,11 +307,11 @@ def _list_table(rows: Sequence[Any]) -> _Table:
 
 def _plain(value: Any) -> Any:
     """NumPy scalars as Python's, ``pd.NA`` and ``NaT`` as None; anything else as it is."""
-    if value is pd.NA or value is pd.NaT:
+    if isinstance(value, str | int | float | None):
+        return value.item() if hasattr(value, "item") else value  # np.float64 is a float
+    if type(value).__name__ in ("NAType", "NaTType"):
         return None
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    return value
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
 
 def _refuse_empty(

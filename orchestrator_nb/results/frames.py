@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+import orchestrator_nb.results.accessor  # noqa: F401 - whoever has a frame has df.llm
 from orchestrator_nb.calls import Request, Response, Usage
 from orchestrator_nb.messages import Part, Text
 from orchestrator_nb.results.safe_text import whole

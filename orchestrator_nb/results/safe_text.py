@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
 
-RENDER_CAP: Final = 200_000
+RENDER_CAP: Final = 100_000
 """Characters of one text that are rendered; the rest is named, and stays in the frame."""
 
 _INLINE, _BLOCKS = ("br", "em", "strong", "s", "code", "a"), ("p", "hr", "pre", "blockquote", "ul", "ol", "li")

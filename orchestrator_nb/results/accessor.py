@@ -1,0 +1,99 @@
+"""``df.llm``: what one does next with a frame of answers.
+
+Everything works from the columns alone, so also on a frame that was filtered, copied, sorted or concatenated; where a column that is needed was dropped, the
+error names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.results import compare as comparing
+from orchestrator_nb.results.advice import advice
+
+_ABOUT: Final = ("call_id", "row", "repeat", "model", "provider", "prompt", "error_kind", "error")
+
+
+@pd.api.extensions.register_dataframe_accessor("llm")
+class Answers:
+    """The accessor ``df.llm``."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    @property
+    def text(self) -> str:
+        """The text of the only answer. Raises `UserError` when there are several, none, or it failed."""
+        self._need("text", "text")
+        rows = len(self._frame)
+        if rows != 1:
+            hint = "df.llm.compare() shows them, df['text'] holds them." if rows else "no row is left."
+            raise UserError(f"df.llm.text wants a frame of one answer and this one has {rows:,}; {hint}")
+        text = self._frame["text"].iloc[0]
+        if pd.isna(text):
+            reason = self._frame["error"].iloc[0] if "error" in self._frame else "no answer"
+            raise UserError(f"the only call has no answer: {reason}")
+        return str(text)
+
+    def compare(self) -> comparing.Comparison:
+        """Prompts x models side by side; repeats stacked, failures visible."""
+        self._need("compare()", *comparing.NEEDS)
+        return comparing.compare(self._frame)
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The failed calls, with what to do about each in ``what_to_do``. The index is the frame's own."""
+        self._need("errors", "error", "error_kind")
+        failed = self._frame[self._frame["error_kind"].notna()]
+        shown = failed[[name for name in _ABOUT if name in failed]].copy()
+        shown["what_to_do"] = pd.array([advice(str(kind)) for kind in shown["error_kind"]], dtype="string")
+        return shown
+
+    def cost(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Calls, USD and the number of unknown costs per group (``by``: one or more columns, by default the model), and a last row ``total``.
+
+        ``usd`` is the sum of what is known, and NaN where nothing is: an unknown cost is counted in ``unknown`` and never taken for nothing. A failed call
+        without an answer counts as a call, with neither. What ``cache`` and ``replay`` answered stands under ``saved_usd``.
+        """
+        keys = ["model"] if by is None else [by] if isinstance(by, str) else list(by)
+        self._need("cost()", "cost_usd", *keys)
+        parts = self._costs()
+        grouped = parts.groupby([self._frame[key] for key in keys], sort=False, dropna=False, observed=True).sum(
+            min_count=1
+        )
+        total = parts.sum(min_count=1).to_frame().T
+        total.index = (
+            pd.Index(["total"]) if len(keys) == 1 else pd.MultiIndex.from_tuples([("total", *[""] * (len(keys) - 1))])
+        )
+        total.index.names = keys
+        made = pd.concat([grouped, total]) if len(grouped) else total
+        return made.fillna({"calls": 0, "unknown": 0}).astype(_COST_TYPES)
+
+    def _costs(self) -> pd.DataFrame:
+        frame = self._frame
+        usd = frame["cost_usd"].astype("float64")
+        free = frame["source"].isin(["cache", "replay"]) if "source" in frame else pd.Series(False, index=frame.index)
+        answered = frame["text"].notna().astype(bool) if "text" in frame else pd.Series(True, index=frame.index)
+        return pd.DataFrame(
+            {
+                "calls": 1.0,
+                "usd": usd.mask(free),
+                "unknown": (usd.isna() & answered).astype("float64"),
+                "saved_usd": usd.where(free),
+            },
+            index=frame.index,
+        )
+
+    def _need(self, what: str, *columns: str) -> None:
+        if missing := [name for name in columns if name not in self._frame]:
+            raise UserError(
+                f"df.llm.{what} needs the column{'s' if len(columns) > 1 else ''} {', '.join(map(repr, columns))}, "
+                f"but {', '.join(map(repr, missing))} is not in this frame; take it from the frame as it came."
+            )
+
+
+_COST_TYPES: Final = {"calls": "Int64", "usd": "float64", "unknown": "Int64", "saved_usd": "float64"}

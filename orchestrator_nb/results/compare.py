@@ -1,0 +1,148 @@
+"""Answers side by side: a line per prompt, a column per model, repeats stacked, failures in their place.
+
+Works on any frame that still has the columns it needs, so also after filtering, sorting, copying and concatenating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from orchestrator_nb.results.page import box, count, cut, row_of, table
+from orchestrator_nb.results.safe_text import escape, plain, safe_html
+
+NEEDS: Final = ("prompt", "model", "text")
+PROMPTS: Final = 50
+"""Prompts that are shown; the rest are counted."""
+SAMPLES: Final = 10
+"""Answers that are shown in one cell; the rest are counted."""
+FOLD: Final = 600
+"""Characters above which an answer is folded."""
+FORMATTED: Final = 60_000
+"""Characters of Markdown that are formatted (about 0.3 s); beyond, text is shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands in one place: a text, or why there is none."""
+
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Prompts x models. Displays itself; ``html`` and ``text`` are the same as strings."""
+
+    models: tuple[str, ...]
+    rows: tuple[tuple[str, Mapping[str, tuple[Answer, ...]]], ...]
+
+    @property
+    def html(self) -> str:
+        """For a notebook."""
+        return box(self.inner)
+
+    @property
+    def inner(self) -> str:
+        """HTML without the surrounding box."""
+        if not self.rows:
+            return '<div class="onb-note">No calls to compare.</div>'
+        size = sum(len(a.text) for _prompt, cells in self.rows[:PROMPTS] for cell in cells.values() for a in cell)
+        rows = [
+            row_of([_prompt_html(prompt), *(_cell(cells.get(model, ()), size <= FORMATTED) for model in self.models)])
+            for prompt, cells in self.rows[:PROMPTS]
+        ]
+        return table(["prompt", *self.models], rows) + self._more(_note)
+
+    @property
+    def text(self) -> str:
+        """For a terminal: prompt by prompt, model by model."""
+        if not self.rows:
+            return "No calls to compare."
+        return plain("\n\n".join(self._blocks()) + self._more(lambda words: f"\n\n{words}"))
+
+    def _blocks(self) -> Iterator[str]:
+        for prompt, cells in self.rows[:PROMPTS]:
+            lines = [f"▸ {cut(prompt, 300)}"]
+            for model, answers in cells.items():
+                lines += [f"  {model}: {_indented(_shown(answer))}" for answer in answers[:SAMPLES]]
+                lines += [f"  {model}: {words}" for words in _rest(answers)]
+            yield "\n".join(lines)
+
+    def _more(self, wrap: Callable[[str], str]) -> str:
+        left = len(self.rows) - PROMPTS
+        return wrap(f"… {count(left, 'more prompt')}; the frame has them all.") if left > 0 else ""
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def compare(frame: pd.DataFrame) -> Comparison:
+    """The frame's answers by prompt and model, both in the order of their first occurrence. The columns `NEEDS` must be there."""
+    models = _labels(frame)
+    errors = _texts(frame["error"]) if "error" in frame else [""] * len(frame)
+    rows: dict[str, dict[str, list[Answer]]] = {}
+    for prompt, model, text, error in zip(_texts(frame["prompt"]), models, _texts(frame["text"]), errors, strict=True):
+        rows.setdefault(prompt, {}).setdefault(model, []).append(Answer(text, error))
+    done = tuple((prompt, {model: tuple(cell) for model, cell in cells.items()}) for prompt, cells in rows.items())
+    return Comparison(tuple(dict.fromkeys(models)), done)
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """The model's id, with its provider where two providers have the same id."""
+    models = _texts(frame["model"])
+    if "provider" not in frame:
+        return models
+    refs = [f"{provider}/{model}" for provider, model in zip(_texts(frame["provider"]), models, strict=True)]
+    if len(set(refs)) == len(set(models)):
+        return models
+    return refs
+
+
+def _texts(column: pd.Series) -> list[str]:
+    return ["" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+
+
+def _prompt_html(prompt: str) -> str:
+    return f'<th scope="row"><div class="onb-text">{_folded(prompt, escape(prompt))}</div></th>'
+
+
+def _cell(answers: Sequence[Answer], formatted: bool) -> str:
+    shown = "".join(f'<div class="onb-sample">{_answer_html(answer, formatted)}</div>' for answer in answers[:SAMPLES])
+    return f"<td>{shown}{''.join(map(_note, _rest(answers)))}</td>"
+
+
+def _answer_html(answer: Answer, formatted: bool) -> str:
+    whole = safe_html(answer.text) if formatted else f'<div class="onb-text">{escape(answer.text[:FORMATTED])}</div>'
+    text = _folded(answer.text, whole) if answer.text else ""
+    return text + (f'<div class="onb-error">✗ {escape(cut(answer.error, 400))}</div>' if answer.error else "")
+
+
+def _folded(text: str, whole: str) -> str:
+    if len(text) <= FOLD:
+        return whole
+    begin = escape(cut(" ".join(text[: FOLD * 2].split()), 240))
+    return f"<details><summary>{begin} ({count(len(text), 'character')})</summary>{whole}</details>"
+
+
+def _rest(answers: Sequence[Answer]) -> list[str]:
+    left = len(answers) - SAMPLES
+    return [f"… {count(left, 'more answer')}"] if left > 0 else []
+
+
+def _note(words: str) -> str:
+    return f'<div class="onb-note">{escape(words)}</div>'
+
+
+def _shown(answer: Answer) -> str:
+    return "\n".join(part for part in (answer.text, f"✗ {answer.error}" if answer.error else "") if part)
+
+
+def _indented(text: str) -> str:
+    return cut(text, 2000).replace("\n", "\n      ")

@@ -1,0 +1,116 @@
+"""One line under every run: what was asked, from where it was answered, what it took; below it what the user should know.
+
+``12 calls: 11 simulated, 1 failed · 3,204 tokens · $0.0123 (2 unknown) · 4.1 s``. Nothing is cached, replayed, simulated or dropped without a word here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator_nb.calls import Response, Usage
+from orchestrator_nb.results.page import box, count, money, seconds
+from orchestrator_nb.results.safe_text import escape, plain
+from orchestrator_nb.runs import Call, Run
+
+NOTES: Final = 8
+"""Different notes that are shown; the rest are counted."""
+
+_SOURCES: Final = {"live": "live", "cache": "cached", "replay": "replayed", "simulated": "simulated"}
+_STOPPED: Final = {"cancelled": "cancelled", "skipped": "skipped"}
+_FREE: Final = ("cache", "replay")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The line and the notes below it, as text and as HTML."""
+
+    line: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """For a terminal."""
+        return plain("\n".join([self.line, *(f"  · {note}" for note in self.notes)]))
+
+    @property
+    def inner(self) -> str:
+        """HTML without the surrounding box."""
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f'<div class="onb-summary" role="status" aria-live="polite">{escape(self.line)}</div>'
+            + (f'<div class="onb-note"><ul>{notes}</ul></div>' if notes else "")
+        )  # fmt: skip
+
+    @property
+    def html(self) -> str:
+        """For a notebook."""
+        return box(self.inner)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def summary(run: Run) -> Summary:
+    """What the run took. Unknown costs are counted, never taken for nothing."""
+    parts = [_outcomes(run.calls), _tokens(run.calls), *_costs(run.calls), seconds(run.wall_s)]
+    return Summary(" · ".join(part for part in parts if part), tuple(_notes(run)))
+
+
+def outcome(call: Call) -> str:
+    """How a call ended, in one word: where its answer came from, or failed, cancelled, skipped."""
+    if call.error is not None:
+        return _STOPPED.get(call.error.kind, "failed")
+    return _SOURCES[call.source]
+
+
+def _outcomes(calls: Iterable[Call]) -> str:
+    counts = Counter(outcome(call) for call in calls)
+    order = [*_SOURCES.values(), "failed", *_STOPPED.values()]
+    total = count(counts.total(), "call")
+    listed = ", ".join(f"{counts[word]:,} {word}" for word in order if counts[word])
+    return f"{total}: {listed}" if listed else total
+
+
+def _tokens(calls: Iterable[Call]) -> str:
+    usages = [answer.usage for call in calls if (answer := call.answer)]
+    known = sum((u.input or 0) + (u.output or 0) for u in usages)
+    unknown = sum(usage == Usage() for usage in usages)
+    return f"{count(known, 'token')}{f' ({unknown:,} unknown)' if unknown else ''}" if usages else ""
+
+
+def _costs(calls: Iterable[Call]) -> Iterator[str]:
+    """What was spent, and what cache and tape saved."""
+    answers = [(call, answer) for call in calls if (answer := call.answer)]
+    spent = [answer for call, answer in answers if call.source not in _FREE]
+    saved = [answer for call, answer in answers if call.source in _FREE]
+    if spent:
+        yield priced(spent)
+    if saved:
+        yield f"saved {priced(saved)}"
+
+
+def priced(answers: Iterable[Response]) -> str:
+    """``$0.0123 (2 unknown)``, or ``cost unknown`` when no price is known."""
+    costs = [answer.cost.usd for answer in answers]
+    known = [usd for usd in costs if usd is not None]
+    if not known:
+        return "cost unknown"
+    unknown = len(costs) - len(known)
+    return f"{money(float(sum(known)))}{f' ({unknown:,} unknown)' if unknown else ''}"
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """Failures first, then notices; each once, with its number."""
+    failures = Counter(f"{c.item.request.model.ref}: {c.error}" for c in run.calls if outcome(c) == "failed")
+    notices = Counter(run.notices)
+    notices.update(notice for call in run.calls if (answer := call.answer) for notice in answer.notices)
+    notes = [f"{text} ({times:,} times)" if times > 1 else text for text, times in (failures | notices).items()]
+    yield from notes[:NOTES]
+    if len(notes) > NOTES:
+        yield f"and {count(len(notes) - NOTES, 'other note')}; df.llm.errors lists every failed call."
