@@ -44,7 +44,7 @@ class KeyAuth(httpx2.Auth):
 def _put(request: httpx2.Request, style: AuthStyle, secret: Secret) -> bool:
     """The value lives in this frame only, which is gone before anything can fail."""
     value = secret.release(origin(request.url))
-    if fits := bool(value) and all("!" <= sign <= "~" for sign in value):
+    if fits := bool(value) and value.isascii() and value.isprintable() and " " not in value:
         request.headers[style.header] = style.prefix + value
     return fits
 

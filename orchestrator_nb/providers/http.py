@@ -26,7 +26,7 @@ from orchestrator_nb.providers.connection import TooMuch
 from orchestrator_nb.providers.faults import fault, trouble
 from orchestrator_nb.providers.hints import RateHint, rate_hint
 from orchestrator_nb.providers.keys import address, is_loopback, origin
-from orchestrator_nb.providers.mishaps import CAUGHT, LARGE, PACKED, PAGE, Mishap, broken, late, mishap
+from orchestrator_nb.providers.mishaps import CAUGHT, ENDLESS, LARGE, PACKED, PAGE, Mishap, broken, late, mishap
 from orchestrator_nb.providers.network import Network
 from orchestrator_nb.providers.transport import SENT, transport
 from orchestrator_nb.secret import Secret
@@ -84,8 +84,8 @@ class Exchange:
             more, page = outcome
             models.extend(more)
             if page is None:
-                break
-        return models
+                return models
+        raise broken(f"{vendor.name}/model list", ENDLESS, None, vendor.name, "model list")
 
     async def count_tokens(self, request: Request) -> int | None:
         """The vendor's own count of the request's input tokens; ``None`` where it has none."""
@@ -201,18 +201,20 @@ class _Call:
 
     def request(self, network: Network, clocks: Clocks) -> httpx2.Request:
         """The request without its key."""
-        headers = httpx2.Headers(self.target.headers)
-        headers.update(self.wire.headers)
         body = self.wire.body or b""
-        headers["Content-Length"] = str(len(body))
         limits = {"connect": network.connect_s, "read": None, "write": None, "pool": None}
-        return httpx2.Request(
+        request = httpx2.Request(
             self.wire.method,
             self.target.url,
-            headers=headers,
+            headers=self.target.headers,
             stream=httpx2.ByteStream(body),
             extensions={"timeout": limits, SENT: clocks.sent},
         )
+        request.headers.encoding = "utf-8"  # told, httpx2 need not decode every header to find out
+        if self.wire.headers:
+            request.headers.update(self.wire.headers)
+        request.headers["Content-Length"] = str(len(body))
+        return request
 
 
 class _Reading(Protocol[T_co]):
