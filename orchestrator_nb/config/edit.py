@@ -24,6 +24,8 @@ from orchestrator_nb.errors import ConfigError
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./*+ -]*(?<! )")
 """Text that needs no quotes in any position of a mapping."""
+_UNSAFE: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON allows in a string and YAML reads as a line end, or not at all."""
 
 
 def write_setting(path: Path, key: str, value: Any) -> None:
@@ -49,7 +51,11 @@ def written(value: Any) -> str:
     """``value`` as YAML on one line."""
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and isinstance(scalar(value), str)
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return (
+            value
+            if plain
+            else _UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(value, ensure_ascii=False))
+        )
     if isinstance(value, list | tuple):
         return f"[{', '.join(written(item) for item in value)}]"
     if isinstance(value, dict):

@@ -169,7 +169,7 @@ class _Builder:
 
 
 def _reason(problem: str | None, text: str, line: int) -> str:
-    """libyaml's complaint, or the plain word for the commonest cause."""
+    """The parser's complaint, or the plain word for the commonest cause."""
     lines = text.split("\n")
     here = lines[line - 1] if line <= len(lines) else ""
     indent = here[: len(here) - len(here.lstrip())]

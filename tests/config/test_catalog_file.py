@@ -8,6 +8,7 @@ import pytest
 from orchestrator_nb.config import Paths, load
 from orchestrator_nb.config.loading import builtin
 from orchestrator_nb.errors import UnknownModel
+from orchestrator_nb.providers.compatible import KNOWN
 
 TODAY = date(2026, 11, 22)
 CATALOG = builtin(TODAY)
@@ -139,13 +140,18 @@ def test_a_users_entry_changes_only_what_it_says(home):
 
 def test_a_second_server_of_a_kind_has_that_kinds_quirks(home):
     home.user(
-        "eu: {kind: mistral, base_url: 'https://api.eu.mistral.ai', api_key_name: EU_KEY, quirks: {api_version: v2}}\n",
+        "eu: {kind: openai, base_url: 'https://eu.example/v1', api_key_name: EU_KEY, quirks: {api_version: v2, lacks: [seed]}}\n",
         "models.yaml",
     )
 
     quirks = home.load().catalog.vendors["eu"].quirks
 
-    assert (quirks.seed_field, quirks.usage_option, quirks.api_version) == ("random_seed", False, "v2")
+    assert (quirks.dialect, quirks.api_version, quirks.lacks) == ("responses", "v2", frozenset({"seed"}))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_compatible_servers_quirks_are_those_that_its_dialect_knows(name):
+    assert CATALOG.vendors[name].quirks == KNOWN[name]
 
 
 def test_a_key_can_be_taken_away_from_a_vendor(home):

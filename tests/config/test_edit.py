@@ -1,6 +1,5 @@
 """Writing one setting: exactly that changes, comments stay, and in doubt nothing is written."""
 
-import os
 import stat
 
 import pytest
@@ -41,7 +40,7 @@ def test_one_setting_changes_and_everything_else_stays(tmp_path, name):
 
     assert path.read_bytes().decode() == after
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["config.yaml"]
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_what_cannot_be_edited_safely_is_left_as_it_is(tmp_path, before, key, va
         write_setting(path, key, value)
 
     assert path.read_text() == before
-    assert os.listdir(tmp_path) == ["config.yaml"]
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_a_link_stays_a_link(tmp_path):
