@@ -1,6 +1,7 @@
 """Rule R42: what a configuration file may contain, and what is refused at once."""
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,12 +35,15 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_at_once_and_says_where(name):
     data, reason = HOSTILE[name]
+    tracemalloc.start()
     began = time.perf_counter()
 
     with pytest.raises(ConfigError, match=reason) as failure:
         read(data, "evil.yaml")
 
     assert time.perf_counter() - began < 1
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
     assert failure.value.where.startswith("evil.yaml")
 
 
