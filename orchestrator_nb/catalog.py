@@ -140,6 +140,14 @@ class Catalog:
             raise UnknownModel(pattern, self.nearest(pattern.strip("*/")))
         return found
 
+    def search(self, pattern: str) -> tuple[ModelSpec, ...]:
+        """The models to show for a glob, or for a part of a name or alias, retired ones included. Raises `UnknownModel` when there are none."""
+        glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+        found = tuple(m for m in self.models if any(fnmatch.fnmatchcase(name, glob) for name in (m.ref, *m.aliases)))
+        if not found:
+            raise UnknownModel(pattern, self.nearest(pattern.strip("*/")))
+        return found
+
     def nearest(self, name: str) -> list[str]:
         """Up to three known names that look like ``name``."""
         return difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.5)

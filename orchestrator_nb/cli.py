@@ -186,7 +186,7 @@ def config(key: str | None, value: str | None, why: bool) -> None:
         for name in [key] if key else session.config.keys():
             origins = session.config.why(name)
             for origin in origins if why else origins[:1]:
-                click.echo(f"{name} = {origin.value!r}  ({origin.place})")
+                click.echo(f"{name} = {origin.value!r}  ({origin.layer}: {origin.place})")
 
 
 @main.command()

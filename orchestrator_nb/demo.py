@@ -36,7 +36,7 @@ def _execute(path: Path, say: Callable[[str], Any]) -> Any:
         from nbclient import NotebookClient
     except ImportError:
         raise UserError("the demo needs Jupyter: pip install 'orchestrator-nb[lab]'.") from None
-    notebook = nbformat.read(path, as_version=4)
+    notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat ships no types
     say(f"Running {path.name} ({len(notebook.cells)} cells) …")
     NotebookClient(notebook, kernel_name="python3", timeout=120).execute(cwd=str(path.parent))
     return notebook

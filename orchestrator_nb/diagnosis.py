@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import platform
-import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.config import Config
-from orchestrator_nb.providers.network import is_loopback
 
 _PACKAGES = (
     "orchestrator-nb",
@@ -58,7 +57,7 @@ def _folders(config: Config) -> Iterator[Check]:
     paths = config.paths
     for name, folder in (("config", paths.config), ("data", paths.data)):
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        writable = shutil.os.access(existing, shutil.os.W_OK)
+        writable = os.access(existing, os.W_OK)
         yield Check(
             f"{name} folder",
             writable,
@@ -90,9 +89,7 @@ def _vendors(config: Config, environ: Mapping[str, str], *, simulating: bool) ->
 def _vendor(vendor: Vendor, environ: Mapping[str, str]) -> Check:
     where = f"{vendor.base_url} ({vendor.kind})"
     if vendor.key_name is None:
-        return Check(
-            vendor.name, None, f"{where}, needs no key{', on this machine' if is_loopback(vendor.base_url) else ''}"
-        )
+        return Check(vendor.name, None, f"{where}, needs no key")
     found = bool(environ.get(vendor.key_name))
     return Check(
         vendor.name, True if found else None, f"{where}, {vendor.key_name} {'is set' if found else 'is not set'}"

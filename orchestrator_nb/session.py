@@ -17,25 +17,25 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orchestrator_nb import config as configuration
-from orchestrator_nb.calls import Delta, Event, Params, Request
-from orchestrator_nb.catalog import Catalog, ModelSpec
+from orchestrator_nb.calls import Delta, Event, Params
+from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel import portal as kernel
-from orchestrator_nb.kernel.breaker import breaker
+from orchestrator_nb.kernel.breaker import Breaker
+from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.continuation import continued
-from orchestrator_nb.kernel.fanout import OnError, Progress, fan_out
+from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.limits import Limiter
 from orchestrator_nb.kernel.pipeline import build
 from orchestrator_nb.kernel.portal import Portal
@@ -52,12 +52,15 @@ from orchestrator_nb.providers.network import Network
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.structured import json_schema_of
-from orchestrator_nb.types import Clock, Emit, Handler, Keys, Layer
+from orchestrator_nb.types import Clock, Handler, Keys, Layer
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.simulator import Simulator
+
+OnError = Literal["return", "continue", "stop"]
+"""After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +83,33 @@ class Job:
     and `run` then holds all rows.
     """
 
-    def __init__(self, portal: Portal, job: kernel.Job[Run]) -> None:
-        self._portal, self._job = portal, job
+    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop) -> None:
+        self._portal, self._future, self._stop = portal, future, stop
 
     def result(self) -> Run:
         """The run, when all calls have an outcome."""
-        return self._portal.block(self._job)
+        return self._portal.block(self._future, self.stop)
 
     def __await__(self) -> Generator[Any, None, Run]:
-        return self._portal.wait(self._job).__await__()
+        return self._portal.wait(self._future, self.stop).__await__()
 
     def stop(self) -> None:
         """Cancel what is not finished; the run still returns."""
-        self._job.cancel()
+        self._portal.call_soon(self._stop.set)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait on this thread, at most ``timeout_s``; whether the run has ended. For a face that draws meanwhile."""
+        return bool(futures.wait([self._future], timeout_s).done)
 
     @property
     def done(self) -> bool:
         """Whether every call has an outcome."""
-        return self._job.done()
+        return self._future.done()
 
     @property
     def run(self) -> Run | None:
         """The run, if it has ended; also after an interrupt."""
-        return self._job.result() if self._job.done() and not self._job.cancelled() else None
+        return self._future.result() if self.done and not self._future.cancelled() else None
 
 
 class Session:
@@ -115,6 +122,7 @@ class Session:
         self._environ = environ
         self._portal = Portal()
         self._simulator: Simulator | None = None
+        self._opened = contextlib.ExitStack()
         self._lock = threading.RLock()
         self._line: _Line | None = None
 
@@ -129,8 +137,10 @@ class Session:
     ) -> Self:
         """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``. Raises `ConfigError`."""
         environ = os.environ if environ is None else environ
-        paths = Paths.find(environ, home=Path(home) if home else None)
-        return cls(configuration.load(paths, Path(cwd or Path.cwd()), environ), environ=environ, clock=clock)
+        if home:
+            environ = {**environ, "ORCHESTRATOR_NB_HOME": str(Path(home).absolute())}
+        loaded = configuration.load(Paths.find(environ), Path(cwd or Path.cwd()), environ)
+        return cls(loaded, environ=environ, clock=clock)
 
     # What there is
 
@@ -147,18 +157,14 @@ class Session:
     def simulate(self, on: bool) -> str | None:
         """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used."""
         with self._lock:
-            if on == self.simulating:
-                return self._simulator.address if self._simulator else None
-            self._drop_line()
-            if self._simulator:
-                self._simulator.stop()
+            if on and not self._simulator:
+                self._drop_line()
+                self._simulator = self._opened.enter_context(_simulator())
+            elif not on and self._simulator:
+                self._drop_line()
+                self._opened.close()
                 self._simulator = None
-                return None
-            from orchestrator_nb.simulator import Simulator  # only who asks for it pays for it
-
-            self._simulator = Simulator(lively=True)
-            self._simulator.start()
-            return self._simulator.address
+            return self._simulator.origin if self._simulator else None
 
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
@@ -227,8 +233,11 @@ class Session:
         on_error: OnError = "return",
     ) -> Job:
         """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run."""
-        run = self._run(plan, self._current().handler, progress or _nothing, parallel, timeout_s, on_error)
-        return Job(self._portal, self._portal.submit(run))
+        stop = Stop()
+        run = self._run(
+            plan, self._current().handler, progress or _nothing, parallel, timeout_s, on_error == "stop", stop
+        )
+        return Job(self._portal, self._portal.submit(run), stop)
 
     def run(self, plan: Plan, **how: Any) -> Run:
         """All calls of ``plan``, blocking; keywords as for `start`."""
@@ -296,10 +305,8 @@ class Session:
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
         with self._lock:
+            self.simulate(False)
             self._drop_line()
-            if self._simulator:
-                self._simulator.stop()
-                self._simulator = None
             self._portal.close()
 
     def __enter__(self) -> Self:
@@ -326,7 +333,7 @@ class Session:
         if not self._simulator:
             return catalog
         for vendor in catalog.vendors.values():
-            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(vendor.name, vendor.kind)))
+            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(_part(vendor))))
         return catalog
 
     def _keys(self) -> Keys:
@@ -360,7 +367,8 @@ class Session:
         progress: Progress,
         parallel: int | None,
         timeout_s: float | None,
-        on_error: OnError,
+        stop_on_error: bool,
+        stop: Stop,
     ) -> Run:
         run_id = new_run_id(self._clock.wall(), secrets.token_bytes(3))
         began = self._clock.monotonic()
@@ -370,10 +378,11 @@ class Session:
             plan.items,
             parallel=parallel or limits.parallel,
             clock=self._clock,
-            on_error=on_error,
+            run_id=run_id,
+            stop_on_error=stop_on_error,
             progress=progress,
             timeout_s=timeout_s or limits.run_timeout_s,
-            call_id=lambda index: f"{run_id}.{index}",
+            stop=stop,
         )
         self.last = Run(run_id, calls, versions(), self.config.notices, self._clock.monotonic() - began)
         return self.last
@@ -401,9 +410,9 @@ class _Line:
             structured(),  # judges the whole answer, so nothing may come after it
             priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
             continued(),  # each hop is a call of its own below
-            retry(Backoff(most=settings.limits.attempts - 1), clock),  # outside the limit: who sleeps holds no place
-            breaker(clock),  # sees every attempt
+            retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
             limiter.layer,  # a place and the rate, for each attempt
+            Breaker(clock).layer,  # innermost: judges at the moment of sending, also for those who queued
         ]
         return cls(catalog, exchange, build(exchange, layers))
 
@@ -425,6 +434,19 @@ def _reply(run: Run) -> Reply:
     if call.error:
         raise call.error
     return Reply(run)
+
+
+def _simulator() -> Simulator:
+    from orchestrator_nb.simulator import Simulator  # only who asks for it pays for it
+
+    return Simulator(lively=True)
+
+
+def _part(vendor: Vendor) -> str:
+    """Whom the simulator plays for this vendor: itself where it is known by name, else its dialect."""
+    from orchestrator_nb.simulator.mounts import URLS  # as above
+
+    return vendor.name if vendor.name in URLS else vendor.kind
 
 
 def _nothing(_index: int, _event: Event | Call) -> None:

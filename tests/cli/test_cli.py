@@ -15,7 +15,9 @@ def onb(tmp_path):
     def run(*args, stdin=""):
         environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
         command = [sys.executable, "-m", "orchestrator_nb", *args]
-        return subprocess.run(command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60
+        )
 
     return run
 
