@@ -40,6 +40,7 @@ LARGE = Mishap("response_too_large", "sent more than an answer may hold.")
 PAGE = Mishap(
     "bad_response", "answered with a web page or a picture, not with an answer of the API; check base_url.", most=1
 )
+ENDLESS = Mishap("response_too_large", "lists its models on more pages than are read.", "no")
 _URL = Mishap("invalid_request", "has an address that cannot be asked; correct base_url.", "no")
 _UNSENDABLE = Mishap("invalid_request", "cannot be sent this request: a header is not valid.", "no")
 _CLIENT = Mishap("bad_response", "could not be read.", most=1)
@@ -66,6 +67,7 @@ TABLE: Final[tuple[tuple[type[BaseException], Mishap], ...]] = (
     (httpx2.ProtocolError, _LOST),
     (httpx2.UnsupportedProtocol, _URL),
     (httpx2.InvalidURL, _URL),
+    (httpx2.SSEError, _CLIENT),
     (httpx2.TransportError, _LOST),
     (httpx2.DecodingError, PACKED),
     (httpx2.TooManyRedirects, Mishap("redirect", "redirects; correct base_url.", "no")),
@@ -73,7 +75,10 @@ TABLE: Final[tuple[tuple[type[BaseException], Mishap], ...]] = (
     (httpx2.RequestError, _LOST),
     (httpx2.HTTPError, _LOST),
     (httpx2.CookieConflict, _CLIENT),
-    (httpx2.SSEError, _CLIENT),
+    (httpx2.RequestNotRead, _CLIENT),
+    (httpx2.ResponseNotRead, _CLIENT),
+    (httpx2.StreamClosed, _CLIENT),
+    (httpx2.StreamConsumed, _CLIENT),
     (httpx2.StreamError, _CLIENT),
     (OSError, _UNREACHABLE),
 )

@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 import httpx2
 
 from orchestrator_nb.providers.connection import Connection
+from orchestrator_nb.providers.dial import dial
 from orchestrator_nb.providers.network import Network
 
 T = TypeVar("T")
@@ -102,11 +103,15 @@ class ThinTransport(httpx2.AsyncBaseTransport):
     async def _connect(self, pool: _Pool, timeout_s: float | None) -> Connection:
         loop = asyncio.get_running_loop()
         protocol = partial(Connection, self._network, self._buffer, self._open)
-        tls = self._tls if pool.scheme == "https" else None
+        secure = pool.scheme == "https"
         try:
             async with asyncio.timeout(timeout_s):
+                sock = await dial(pool.host, pool.port)
                 _, connection = await loop.create_connection(
-                    protocol, pool.host, pool.port, ssl=tls, happy_eyeballs_delay=0.25
+                    protocol,
+                    sock=sock,
+                    ssl=self._tls if secure else None,
+                    server_hostname=pool.host if secure else None,
                 )
         except TimeoutError:
             raise httpx2.ConnectTimeout(f"no connection within {timeout_s:g} s") from None
