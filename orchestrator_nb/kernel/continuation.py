@@ -1,37 +1,40 @@
-"""Ask for the rest of an answer that its vendor hands out in parts (Gemini's CONTINUATION: a token to send with the same request)."""
+"""Fetch the rest of an answer that its vendor gives in pieces, and join the pieces.
+
+Gemini pauses with the finish reason ``CONTINUATION`` and a token; the same request with that token brings the rest (generateContent,
+``continuationToken``). Every piece is a call of its own for the layers below. A pause without a token is the caller's to deal with.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import Final
 
-from orchestrator_nb.calls import Request, Response
+from orchestrator_nb.calls import Request, Response, Usage
 from orchestrator_nb.errors import ProviderError
-from orchestrator_nb.messages import Part, Text, Thinking
+from orchestrator_nb.messages import Part, Text
 from orchestrator_nb.types import Emit, Handler, Layer
 
-HOPS: Final = 16
-"""Enough for any answer we know of; after that it stays paused, and says so by its ``finish``."""
+MOST_HOPS: Final = 16
+"""Pieces fetched after the first; an answer with more stays ``pause``."""
 
 
 def continued() -> Layer:
-    """The layer. Each hop is a call of its own below; the user sees one answer with the usage of all hops.
-
-    A hop that fails keeps what the earlier ones brought, on the error's response.
-    """
+    """The layer. A piece that fails brings its error up with all the text so far."""
 
     def layer(call: Handler) -> Handler:
         async def handle(request: Request, emit: Emit) -> Response:
             whole = await call(request, emit)
-            for _ in range(HOPS):
+            for _ in range(MOST_HOPS):
                 if whole.finish != "pause" or whole.resume is None:
                     break
                 try:
-                    whole = joined(whole, await call(replace(request, resume=whole.resume), emit))
+                    piece = await call(replace(request, resume=whole.resume), emit)
                 except ProviderError as error:
-                    error.response = _kept(whole, error.response)
+                    rest = error.response or replace(whole, parts=(), usage=Usage(), notices=())
+                    error.response = replace(_joined(whole, rest), complete=False, resume=None)
+                    error.billed = "yes"
                     raise
+                whole = _joined(whole, piece)
             return whole
 
         return handle
@@ -39,34 +42,17 @@ def continued() -> Layer:
     return layer
 
 
-def joined(first: Response, then: Response) -> Response:
-    """One answer: the parts in order, usage and reported cost summed, the rest as the later hop says."""
+def _joined(whole: Response, piece: Response) -> Response:
+    """The piece behind the whole: text runs on, tokens add up, the rest is the piece's."""
     return replace(
-        then,
-        parts=_merged((*first.parts, *then.parts)),
-        usage=first.usage + then.usage,
-        cost_reported=_sum(first.cost_reported, then.cost_reported),
-        notices=tuple(dict.fromkeys((*first.notices, *then.notices))),
+        piece,
+        parts=_run_on(whole.parts, piece.parts),
+        usage=whole.usage + piece.usage,
+        notices=tuple(dict.fromkeys((*whole.notices, *piece.notices))),
     )
 
 
-def _kept(first: Response, broken: Response | None) -> Response:
-    return replace(joined(first, broken) if broken else first, finish="error", complete=False)
-
-
-def _merged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Neighbouring texts become one, neighbouring thoughts too."""
-    merged: list[Part] = []
-    for part in parts:
-        match (merged[-1] if merged else None, part):
-            case (Text(before), Text(after)):
-                merged[-1] = Text(before + after)
-            case (Thinking(before, None), Thinking(after, seal)):
-                merged[-1] = Thinking(before + after, seal)
-            case _:
-                merged.append(part)
-    return tuple(merged)
-
-
-def _sum(a: Decimal | None, b: Decimal | None) -> Decimal | None:
-    return b if a is None else a if b is None else a + b
+def _run_on(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:
+    if before and after and isinstance(before[-1], Text) and isinstance(after[0], Text):
+        return (*before[:-1], Text(before[-1].text + after[0].text), *after[1:])
+    return (*before, *after)

@@ -1,4 +1,4 @@
-"""Say what an answer cost, whole or partial. Who prices is given; the layer only sees to it that nothing goes unpriced."""
+"""Write the price on what came back: whole answers, and partial ones that hang on an error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from orchestrator_nb.errors import ProviderError
 from orchestrator_nb.types import Emit, Handler, Layer
 
 
-def priced(price: Callable[[Request, Response], Cost]) -> Layer:
-    """The layer. What arrived before a failure is priced too, on the error's own response."""
+def priced(pricer: Callable[[Request, Response], Cost]) -> Layer:
+    """The layer. ``pricer`` tells the cost, unknown included."""
 
     def layer(call: Handler) -> Handler:
         async def handle(request: Request, emit: Emit) -> Response:
@@ -19,9 +19,9 @@ def priced(price: Callable[[Request, Response], Cost]) -> Layer:
                 response = await call(request, emit)
             except ProviderError as error:
                 if error.response is not None:
-                    error.response = replace(error.response, cost=price(request, error.response))
+                    error.response = replace(error.response, cost=pricer(request, error.response))
                 raise
-            return replace(response, cost=price(request, response))
+            return replace(response, cost=pricer(request, response))
 
         return handle
 

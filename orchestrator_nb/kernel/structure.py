@@ -1,4 +1,7 @@
-"""Read the JSON that was asked for. An answer that is not that JSON is a failure which keeps the text: it was paid for."""
+"""Turn an answer's text into the JSON value that was asked for, or say why it is none.
+
+An answer that is not what was asked for is an error that keeps the text. It is never asked for again: it was paid, and the user should see it.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,42 @@ from orchestrator_nb.errors import InvalidAnswer
 from orchestrator_nb.structured import AnswerError, parse
 from orchestrator_nb.types import Emit, Handler, Layer
 
-_UNREADABLE = frozenset({"content_filter", "tool_calls", "pause"})
-"""How an answer may end without being the JSON, and without being wrong."""
+_BECAUSE = {
+    "length": "; it stopped at the length limit, so allow more: -o max_tokens N.",
+    "content_filter": "; the vendor's filter ended it.",
+    "pause": "; the vendor paused it before its end.",
+}
 
 
 def structured() -> Layer:
-    """The layer. Sets `Response.parsed`; raises `InvalidAnswer` (kind ``invalid_json`` or ``schema``), which is never retried."""
+    """The layer. Sets ``parsed`` when a schema or JSON was asked for; raises `InvalidAnswer`. A model that asks for a tool has not answered yet."""
 
     def layer(call: Handler) -> Handler:
         async def handle(request: Request, emit: Emit) -> Response:
             response = await call(request, emit)
-            wanted = request.params.json or request.params.schema is not None
-            return _read(request, response) if wanted and response.finish not in _UNREADABLE else response
+            if not (request.params.json or request.params.schema is not None) or response.tool_calls:
+                return response
+            outcome = _read(request, response)
+            if isinstance(outcome, InvalidAnswer):
+                raise outcome
+            return outcome
 
         return handle
 
     return layer
 
 
-def _read(request: Request, response: Response) -> Response:
+def _read(request: Request, response: Response) -> Response | InvalidAnswer:
+    """Returned, not raised, so that the parser's frames do not hang on the error."""
     try:
         return replace(response, parsed=parse(response.text, request.params.schema))
-    except AnswerError as caught:
-        kind, why = caught.kind, str(caught)
-    if response.finish == "length":
-        why = f"{why.rstrip('.')}; the answer was cut at its limit, so raise max_tokens."
-    model = request.model
-    raise InvalidAnswer(
-        f"{model.ref}: {why}", kind=kind, vendor=model.vendor.name, model=model.id, response=response, billed="yes"
-    )
+    except AnswerError as error:
+        why = str(error).rstrip(".")
+        return InvalidAnswer(
+            f"{request.model.ref} did not answer as asked: {why}{_BECAUSE.get(response.finish, '.')}",
+            kind=error.kind,
+            vendor=request.model.vendor.name,
+            model=request.model.id,
+            response=response,
+            billed="yes",
+        )
