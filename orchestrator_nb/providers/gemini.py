@@ -222,7 +222,7 @@ class GeminiDecoder(Decoding):
 
     def on_body(self, body: Any, events: list[Event]) -> None:
         """The whole answer; ``[{"error": ...}]`` is an error too."""
-        if isinstance(body, list):
+        if isinstance(body, list) and body and inner(body[0], "error"):
             raise VendorFault(body)
         self.on_event(body, events)
         if self.draft.finish is None:

@@ -48,7 +48,9 @@ class Case:
 
     @property
     def streams(self) -> bool:
-        return self.status == 200 and ("stream" in self.headers["content-type"] or "ndjson" in self.headers["content-type"])
+        return self.status == 200 and (
+            "stream" in self.headers["content-type"] or "ndjson" in self.headers["content-type"]
+        )
 
     @property
     def request(self) -> Request:
@@ -103,7 +105,8 @@ class Outcome:
         error = self.error
         return (
             self.response,
-            error and (type(error), str(error), error.kind, error.verdict, error.response, error.billed, error.request_id),
+            error
+            and (type(error), str(error), error.kind, error.verdict, error.response, error.billed, error.request_id),
         )
 
 
@@ -131,5 +134,7 @@ def play(case: Case, chunks: list[bytes] | None = None) -> Outcome:
     for hop in case.hops:
         outcome = decode(replace(case.request, resume=whole and whole.resume), case.headers, [hop])
         assert outcome.response is not None
-        whole = outcome.response if whole is None else replace(outcome.response, parts=whole.parts + outcome.response.parts)
+        whole = (
+            outcome.response if whole is None else replace(outcome.response, parts=whole.parts + outcome.response.parts)
+        )
     return Outcome(whole, None)

@@ -14,6 +14,11 @@ def events(*chunks: bytes) -> list[bytes]:
     return [payload for chunk in chunks for payload in reader.feed(chunk)] + reader.close()
 
 
+def drain(reader: EventReader | LineReader, chunk: bytes, times: int) -> None:
+    for _ in range(times):
+        reader.feed(chunk)
+
+
 @pytest.mark.parametrize(
     ("stream", "payloads"),
     [
@@ -41,7 +46,9 @@ def test_events_are_read_as_the_standard_says(stream: bytes, payloads: list[byte
     assert events(*(bytes([byte]) for byte in stream)) == payloads
 
 
-@given(st.lists(st.sampled_from([b"data: x", b"data: y", b":c", b"event: e", b"\r", b"\n", b"\r\n", b"\n\n"])), st.data())
+@given(
+    st.lists(st.sampled_from([b"data: x", b"data: y", b":c", b"event: e", b"\r", b"\n", b"\r\n", b"\n\n"])), st.data()
+)
 def test_any_bytes_mean_the_same_in_any_pieces(words: list[bytes], data: st.DataObject):
     stream = b"".join(words)
     cut = data.draw(st.integers(0, len(stream)))
@@ -65,8 +72,7 @@ def test_bare_lines_are_kept_aside():
 def test_a_line_without_end_is_refused_at_1_mib(chunk_size: int):
     for reader in (EventReader(), LineReader()):
         with pytest.raises(Oversize, match="a line"):
-            for _ in range((2 << 20) // chunk_size + 2):
-                reader.feed(b"data: " + b"x" * chunk_size)
+            drain(reader, b"data: " + b"x" * chunk_size, (2 << 20) // chunk_size + 2)
 
 
 def test_a_long_line_with_its_end_is_refused_too():
@@ -77,8 +83,7 @@ def test_a_long_line_with_its_end_is_refused_too():
 def test_an_event_of_many_lines_is_refused_at_1_mib():
     reader = EventReader()
     with pytest.raises(Oversize, match="an event"):
-        for _ in range(MAX_LINE // 1000 + 2):
-            reader.feed(b"data: " + b"x" * 1000 + b"\n")
+        drain(reader, b"data: " + b"x" * 1000 + b"\n", MAX_LINE // 1000 + 2)
 
 
 def test_a_long_page_that_is_no_stream_is_refused():

@@ -12,7 +12,13 @@ from orchestrator_nb.calls import Response
 from orchestrator_nb.errors import CLASS_OF, ProviderError
 from orchestrator_nb.providers.faults import LONGEST_WAIT_S
 
-USAGE = {"input_total": "input", "cache_read": "cached", "cache_write": "written", "output": "output", "reasoning": "reasoning"}
+USAGE = {
+    "input_total": "input",
+    "cache_read": "cached",
+    "cache_write": "written",
+    "output": "output",
+    "reasoning": "reasoning",
+}
 
 
 def test_there_are_exactly_130_expectations():
@@ -49,7 +55,12 @@ def check_error(error: ProviderError, wanted: dict[str, Any], case: Case) -> Non
 
 
 def check_answer(response: Response, expect: dict[str, Any]) -> None:
-    plain = {"text": response.text, "thinking": response.thinking, "stop": response.finish, "stop_raw": response.finish_raw}
+    plain = {
+        "text": response.text,
+        "thinking": response.thinking,
+        "stop": response.finish,
+        "stop_raw": response.finish_raw,
+    }
     plain |= {"model": response.model, "request_id": response.raw_id}
     for name in [name for name in expect if name in plain]:
         assert plain[name] == expect.pop(name), name
