@@ -273,6 +273,7 @@ class Session:
                 raise piece.error
         finally:
             job.stop()
+            job.wait(kernel.GRACE_S)
 
     def compare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
         """Every prompt to every model: a frame with one row per call (docs/dataframe.md). Failures are rows."""
