@@ -11,7 +11,7 @@ import pandas as pd
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.args import Line, nearest, value_of
-from orchestrator_nb.magics.outcome import failure, interrupted
+from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
 from orchestrator_nb.magics.screen import Screen, screen_for
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.prompts.template import fill
@@ -29,7 +29,9 @@ class Asked:
     screen: Screen
 
     def end(self) -> pd.DataFrame:
-        """Shows the final result and gives the frame; the job has come to rest."""
+        """Shows the final result and gives the frame. Raises `Interrupted` when a stopped job does not come to rest, for the user wants the cell back."""
+        if not self.job.done:
+            raise Interrupted("stopped; some calls are still being cancelled, %llm last shows the rows when they are.")
         run = self.job.result()
         self.screen.finish(run)
         return frame(run)

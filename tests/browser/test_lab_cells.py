@@ -8,8 +8,8 @@ from pathlib import Path
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START = "%load_ext orchestrator_nb\n%llm simulate on"
 SLOW = """
-from orchestrator_nb import session
-session()._simulator.say("lighthouse", "The lamp turned, and the sea kept its own slow time. " * 12, pace=0.04)
+from orchestrator_nb.session import session
+session()._simulator.say("lighthouse", "The lamp turned, and the sea kept its own slow time. " * 20)
 """
 
 

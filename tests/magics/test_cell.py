@@ -114,7 +114,7 @@ def test_quiet_shows_nothing_and_dry_run_asks_nothing(shell, capsys):
         ("%%llm sonnet --schema 'name, age whole'\nhi", "whole"),
         ("%llm modles", "did you mean 'models'"),
         ("%llm sonnet --repeat 3", "write %%llm"),
-        ("%llm why limits.paralel", "limits.parallel"),
+        ("%llm why limits.paralel", "did you mean 'parallel'"),
         ("%llm simulate maybe", "%llm simulate on|off"),
         ("%llm config limits.parallel many", "limits.parallel"),
         ("%llm last", "nothing has been asked yet"),

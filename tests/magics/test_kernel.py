@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SLOW = "from orchestrator_nb import session; session()._simulator.say('slow', 'word ' * 400, delay=0.05)"
+SLOW = "from orchestrator_nb.session import session; session()._simulator.say('slow', 'word ' * 4000)"
 
 
 def html_of(shown):
@@ -77,7 +77,7 @@ def test_the_question_mark_shows_help_with_examples(kernel):
 
 
 def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works(kernel):
-    kernel.run(SLOW)
+    assert kernel.run(SLOW).status == "ok"
     for round_number in range(20):
         shown = kernel.run(
             "%%llm part << flash sonnet haiku mini luna --repeat 10 --max-parallel 25\n{{ 'slow' if True }} hello",
@@ -88,14 +88,14 @@ def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works
         assert "\n" not in shown.error
         assert shown.seconds <= 1.0
         assert kernel.value("len(part)") == 50
-        assert kernel.value("set(part.error_kind.dropna()) <= {'cancelled'} and part.error_kind.notna().any()") is True
+        assert kernel.value("bool(set(part.error_kind.dropna()) <= {'cancelled'} and part.error_kind.notna().any())") is True
         assert kernel.value("_ is part") is True
     assert kernel.run("%%llm after << sonnet flash\nhello").status == "ok"
-    assert kernel.value("len(after) == 2 and after.error.isna().all().item()") is True
+    assert kernel.value("len(after) == 2 and bool(after.error.isna().all())") is True
 
 
 def test_a_nested_cell_can_be_interrupted_too(kernel):
-    kernel.run(SLOW)
+    assert kernel.run(SLOW).status == "ok"
     shown = kernel.run(
         "%%time\n%%llm part << sonnet --repeat 30\nslow", interrupt_when=lambda seen: len(seen.updates) >= 2
     )
