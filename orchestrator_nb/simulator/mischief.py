@@ -471,19 +471,20 @@ def _raw(deed: Reply | Stream, change: Callable[[list[bytes]], Iterable[bytes]])
     return Raw([_head(deed), *(chunk(piece) for piece in change(_pieces(deed)) if piece), chunk(b"")])
 
 
-def _staged(scene: Scene, sent: Callable[[list[bytes]], int], then: Callable[[list[bytes]], list[Step]]) -> Raw:
-    """The head, so many pieces, and then something else; the rest is handed over in chunks."""
-    parts = [chunk(piece) for piece in _pieces(scene.normal)]
-    n = sent(parts)
-    return Raw([_head(scene.normal), *parts[:n], *then([*parts[n:], chunk(b"")])])
+def _staged(scene: Scene, share: Callable[[Reply | Stream], int], then: Callable[[list[bytes]], list[Step]]) -> Raw:
+    """The head, a share of the pieces, and then something else; the rest is handed over in chunks."""
+    normal = scene.normal
+    parts, n = [chunk(piece) for piece in _pieces(normal)], share(normal)
+    return Raw([_head(normal), *parts[:n], *then([*parts[n:], chunk(b"")])])
 
 
-def _none(_: list[bytes]) -> int:
+def _none(_: Reply | Stream) -> int:
     return 0
 
 
-def _some(parts: list[bytes]) -> int:
-    return len(parts) // 2
+def _some(deed: Reply | Stream) -> int:
+    """Pieces up to the middle of the text."""
+    return _middle(list(deed.frames)) if isinstance(deed, Stream) and deed.pieces_of is None else len(_pieces(deed)) // 2
 
 
 def slow_headers(scene: Scene) -> Deed:

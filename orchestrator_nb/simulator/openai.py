@@ -29,7 +29,9 @@ OPENAI_TYPES: Mapping[int, tuple[str, str | None, str]] = {
     409: (INVALID, "conflict", "The request conflicts with another one."),
     413: (INVALID, "request_too_large", "The request is too large."),
     422: (INVALID, None, "The request cannot be processed."),
+    425: (INVALID, "too_early", "The request came too early."),
     429: ("requests", "rate_limit_exceeded", "Rate limit reached on requests per min (RPM). Please slow down."),
+    498: ("capacity_exceeded", "capacity_exceeded", "flex tier capacity exceeded"),
     500: ("server_error", None, "The server had an error while processing your request. Sorry about that!"),
     502: ("server_error", "bad_gateway", "Bad gateway."),
     503: (

@@ -149,8 +149,9 @@ def text_of(content: Any) -> str:
 
 
 def pieces(text: str, words: int = 3) -> list[str]:
-    """A text in pieces of a few words, as models stream it; joined they are the text again."""
+    """A text in pieces of a few words (short texts: word by word), as models stream it; joined they are the text again."""
     parts, start, seen = [], 0, 0
+    words = words if len(text) > 60 else 1
     for at, letter in enumerate(text):
         seen += letter == " "
         if seen == words:
