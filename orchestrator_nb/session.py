@@ -17,8 +17,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent import futures
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +30,7 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel import portal as kernel
 from orchestrator_nb.kernel.breaker import Breaker
 from orchestrator_nb.kernel.clock import SystemClock
@@ -43,7 +43,7 @@ from orchestrator_nb.kernel.price import priced
 from orchestrator_nb.kernel.retry import Backoff, retry
 from orchestrator_nb.kernel.structure import structured
 from orchestrator_nb.pricing import Pricer
-from orchestrator_nb.prompts.grid import Items, expand
+from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.http import Exchange
@@ -61,55 +61,6 @@ if TYPE_CHECKING:
 
 OnError = Literal["return", "continue", "stop"]
 """After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be asked: a grid of items, not yet sent. ``items`` is lazy; ``size`` counts without building."""
-
-    items: Items
-    models: tuple[ModelSpec, ...]
-
-    @property
-    def size(self) -> int:
-        """The number of calls."""
-        return len(self.items)
-
-
-class Job:
-    """A run under way. Block on `result`, or await it.
-
-    An interrupt (or `stop`) keeps what is finished and marks the rest ``cancelled``; `KeyboardInterrupt` or `CancelledError` goes on to the caller,
-    and `run` then holds all rows.
-    """
-
-    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop) -> None:
-        self._portal, self._future, self._stop = portal, future, stop
-
-    def result(self) -> Run:
-        """The run, when all calls have an outcome."""
-        return self._portal.block(self._future, self.stop)
-
-    def __await__(self) -> Generator[Any, None, Run]:
-        return self._portal.wait(self._future, self.stop).__await__()
-
-    def stop(self) -> None:
-        """Cancel what is not finished; the run still returns."""
-        self._portal.call_soon(self._stop.set)
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait on this thread, at most ``timeout_s``; whether the run has ended. For a face that draws meanwhile."""
-        return bool(futures.wait([self._future], timeout_s).done)
-
-    @property
-    def done(self) -> bool:
-        """Whether every call has an outcome."""
-        return self._future.done()
-
-    @property
-    def run(self) -> Run | None:
-        """The run, if it has ended; also after an interrupt."""
-        return self._future.result() if self.done and not self._future.cancelled() else None
 
 
 class Session:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
 from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
 from orchestrator_nb.magics.screen import Screen, screen_for
@@ -17,7 +18,7 @@ from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.safe_text import plain
-from orchestrator_nb.session import Job, Plan, Session
+from orchestrator_nb.session import Session
 
 
 @dataclass(frozen=True, slots=True)

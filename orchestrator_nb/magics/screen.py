@@ -15,13 +15,14 @@ from typing import Any, Final, Protocol
 from IPython.core.displaypub import CapturingDisplayPublisher
 
 from orchestrator_nb.calls import Delta, Event
+from orchestrator_nb.job import Plan
 from orchestrator_nb.magics.args import Line
 from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.results.view import view
 from orchestrator_nb.runs import Call, Run
-from orchestrator_nb.session import Plan, Session
+from orchestrator_nb.session import Session
 
 FIRST_S: Final = 0.15
 """An answer that is there sooner is shown at once in its final form, without a flicker."""
