@@ -69,7 +69,7 @@ class Breaker:
         where = (model.vendor.name, model.id, model.vendor.base_url)
         while True:
             self._refuse_if_refused(request)
-            circuit = self._circuits.setdefault(where, _Circuit())
+            circuit = self._circuits.get(where) or self._circuits.setdefault(where, _Circuit())
             if probe := circuit.probe_over:
                 emit(Waiting(f"one call tries whether {model.ref} is well again"))
                 await probe.wait()
@@ -142,7 +142,7 @@ class _Circuit:
             self._change(until=None, pause_s=PAUSE_S[0])
         elif probe:
             self._change(now + self._pause_s, min(2 * self._pause_s, PAUSE_S[1]))
-        elif self._is_ill():
+        elif not well and self._is_ill():
             self._change(now + PAUSE_S[0], 2 * PAUSE_S[0])
 
     def _is_ill(self) -> bool:
