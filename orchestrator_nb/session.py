@@ -105,16 +105,19 @@ class Session:
         """Whether calls go to the simulator."""
         return self._simulator is not None
 
-    def simulate(self, on: bool) -> str | None:
-        """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used."""
+    def simulate(self, on: bool, script: str | Path | None = None) -> str | None:
+        """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used.
+
+        ``script`` is a file of answers (docs/simulator.md); naming one starts the simulator anew. Raises `UserError` for a script that cannot be used.
+        """
         with self._lock:
-            if on and not self._simulator:
-                self._drop_line()
-                self._simulator = self._opened.enter_context(_simulator())
-            elif not on and self._simulator:
+            if self._simulator and (script or not on):
                 self._drop_line()
                 self._opened.close()
                 self._simulator = None
+            if on and not self._simulator:
+                self._drop_line()
+                self._simulator = self._opened.enter_context(_simulator(script))
             return self._simulator.origin if self._simulator else None
 
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
@@ -388,10 +391,15 @@ def _reply(run: Run) -> Reply:
     return Reply(run)
 
 
-def _simulator() -> Simulator:
+def _simulator(script: str | Path | None) -> Simulator:
     from orchestrator_nb.simulator import Simulator  # only who asks for it pays for it
+    from orchestrator_nb.simulator.script import ScriptError  # as above
 
-    return Simulator(lively=True)
+    try:
+        return Simulator(lively=True, script=script)
+    except ScriptError as error:
+        why = str(error)
+    raise UserError(why)
 
 
 def _part(vendor: Vendor) -> str:

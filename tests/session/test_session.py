@@ -133,6 +133,18 @@ def test_the_simulator_goes_off_again_and_real_addresses_come_back(session):
     assert session.catalog.find("sonnet").vendor.base_url == "https://api.anthropic.com"
 
 
+def test_a_script_says_what_the_simulator_answers(session, tmp_path):
+    (tmp_path / "answers.yaml").write_text("- {match: capital of France, answer: Paris., model: claude}\n")
+    session.simulate(True, tmp_path / "answers.yaml")
+    assert session.ask("What is the capital of France?", "sonnet").text == "Paris."
+    assert session.ask("What is the capital of France?", "flash").text != "Paris."
+    (tmp_path / "answers.yaml").write_text("- {mach: capital}\n")
+    with pytest.raises(UserError, match="answers.yaml"):
+        session.simulate(True, tmp_path / "answers.yaml")
+    with pytest.raises(UserError, match="nowhere.yaml"):
+        session.simulate(True, tmp_path / "nowhere.yaml")
+
+
 def test_vendors_list_their_models_and_count_tokens(session):
     assert {model.vendor.name for model in session.list_models("anthropic")} == {"anthropic"}
     assert session.count_tokens("How many tokens is this?", "sonnet") > 3
