@@ -92,7 +92,8 @@ def _version(asking: Asking) -> str:
 
 
 def _max_tokens(asking: Asking) -> int:
-    return asking.max_tokens or asking.quirks.max_tokens_default or MAX_TOKENS
+    numbers = (asking.max_tokens, asking.quirks.max_tokens_default, MAX_TOKENS)
+    return next(number for number in numbers if number is not None)
 
 
 def _check_budget(body: Mapping[str, Any]) -> None:
@@ -106,7 +107,8 @@ def _check_budget(body: Mapping[str, Any]) -> None:
 def _question(asking: Asking) -> dict[str, Any]:
     """What both the answer and the count depend on."""
     request, params = asking.request, asking.params
-    body: dict[str, Any] = {"model": asking.model.id, "messages": [_message(message) for message in request.messages]}
+    messages = [row for message in request.messages if (row := _message(message))["content"]]
+    body: dict[str, Any] = {"model": asking.model.id, "messages": messages}
     if system := asking.system:
         body["system"] = system
     if (thinking := _thinking(asking)) is not None:
@@ -162,6 +164,8 @@ def _message(message: Message) -> dict[str, Any]:
 def _block(part: Part) -> dict[str, Any] | None:  # noqa: PLR0911  a table of kinds
     """A content block; thoughts without a seal cannot be sent back."""
     match part:
+        case Text(""):
+            return None  # refused by the vendor
         case Text(text):
             return {"type": "text", "text": text}
         case Image():

@@ -74,7 +74,8 @@ class Chat:
         quirks, params = asking.quirks, asking.params
         body: dict[str, Any] = {"model": asking.model.id, "messages": self._messages(asking)}
         body |= asking.plain(self._takes(quirks))
-        if (tokens := asking.max_tokens or quirks.max_tokens_default) is not None:
+        tokens = quirks.max_tokens_default if asking.max_tokens is None else asking.max_tokens
+        if tokens is not None:
             body[quirks.max_tokens_field] = tokens
         body |= self._reasoning(asking) | self._format(asking)
         if params.tools:

@@ -140,6 +140,8 @@ def trouble(
     """A `ProviderError` of the class that carries ``kind``, as a sentence with the vendor's ``words`` and the next step."""
     closing = {**_ADVICE, **(advice or {})}.get(kind, "")
     sentence = f"{vendor}/{model} {what}" + (f": {words}" if words else "")
+    if wait_s is not None and wait_s > LONGEST_WAIT_S:
+        closing = f"It asks to wait {wait_s:,.0f} s, which is for you to do."
     message = sentence.rstrip(".") + "." + (f" {closing}" if closing else "")
     seen = response is not None and bool(response.parts)
     return CLASS_OF[kind](

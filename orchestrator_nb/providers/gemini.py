@@ -96,8 +96,9 @@ def _path(request: Request, method: str) -> str:
 
 def _question(asking: Asking) -> dict[str, Any]:
     request, params = asking.request, asking.params
-    body: dict[str, Any] = {"contents": [_content(message) for message in request.messages]}
-    if system := asking.system:
+    body: dict[str, Any] = {"contents": _contents(request.messages)}
+    later = (message.text for message in request.messages if message.role == "system")  # no such role in contents
+    if system := "\n\n".join(text for text in (asking.system, *later) if text):
         body["systemInstruction"] = {"parts": [{"text": system}]}
     if params.tools:
         declared = [
@@ -143,6 +144,17 @@ def _thinking(asking: Asking) -> dict[str, Any]:
 def _choice(choice: str) -> dict[str, Any]:
     modes = {"auto": "AUTO", "any": "ANY", "required": "ANY", "none": "NONE"}
     return {"mode": modes[choice]} if choice in modes else {"mode": "ANY", "allowedFunctionNames": [choice]}
+
+
+def _contents(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+    """One content per turn: the answers to parallel calls must stand together."""
+    contents: list[dict[str, Any]] = []
+    for content in (_content(message) for message in messages if message.role != "system"):
+        if contents and contents[-1]["role"] == content["role"]:
+            contents[-1]["parts"] += content["parts"]
+        elif content["parts"]:
+            contents.append(content)
+    return contents
 
 
 def _content(message: Message) -> dict[str, Any]:

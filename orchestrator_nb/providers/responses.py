@@ -13,7 +13,7 @@ from orchestrator_nb.calls import Event, Finish, Request, Usage
 from orchestrator_nb.catalog import Quirks
 from orchestrator_nb.messages import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from orchestrator_nb.providers.decoding import Decoding, Empty, VendorFault
-from orchestrator_nb.providers.draft import Block, count, inner
+from orchestrator_nb.providers.draft import Block, count, inner, mend
 from orchestrator_nb.providers.encoding import Asking, data_url, wants_json
 from orchestrator_nb.providers.faults import read_json, unreadable
 from orchestrator_nb.providers.jsontext import Malformed
@@ -291,7 +291,7 @@ class ResponsesDecoder(Decoding):
             if text:
                 self._blocks[place] = self.draft.open(kind)
                 self.draft.add(self._blocks[place], text, events)
-        elif text.isascii() and "".join(block.pieces) != text:
+        elif "".join(block.pieces) != mend(text):
             raise Malformed("pieces that do not add up to the whole answer")
 
     def _end(self, status: str, reason: str | None) -> None:

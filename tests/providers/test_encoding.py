@@ -602,3 +602,28 @@ def test_no_translation_needs_a_catalogue_entry(kind: str):
     request = ask(next(folder for folder, name in KINDS.items() if name == kind))
     model = ModelSpec(replace(request.model.vendor, quirks=type(request.model.vendor.quirks)()), "m")
     assert wire(replace(request, model=model)).notices == ()
+
+
+def test_answers_to_parallel_calls_stand_together_for_gemini():
+    results = tuple(Message("tool", (ToolResult(name, name, "x"),)) for name in ("a", "b"))
+    contents = body(replace(asked("gemini"), messages=(Message.user("see"), Message.assistant("hm"), *results)))[
+        "contents"
+    ]
+    assert [(content["role"], len(content["parts"])) for content in contents] == [
+        ("user", 1),
+        ("model", 1),
+        ("user", 2),
+    ]
+
+
+def test_a_later_system_message_is_not_put_into_the_users_mouth():
+    messages = (Message.user("see"), Message("system", (Text("Now in French."),)))
+    sent = body(replace(asked("gemini", system="Be brief."), messages=messages))
+    assert sent["systemInstruction"] == {"parts": [{"text": "Be brief.\n\nNow in French."}]}
+    assert len(sent["contents"]) == 1
+    assert body(replace(asked("anthropic"), messages=messages))["messages"][1]["role"] == "system"
+
+
+def test_anthropic_is_sent_no_empty_text():
+    sent = body(replace(asked("anthropic"), messages=(Message.user("", PNG), Message("assistant", (Thinking("hm"),)))))
+    assert [[block["type"] for block in message["content"]] for message in sent["messages"]] == [["image"]]

@@ -201,6 +201,7 @@ def test_a_wait_over_two_minutes_is_told_and_not_waited(status: int):
     assert failed(status, retry_after="120").verdict.again
     error = failed(status, retry_after="121")
     assert (error.verdict.again, error.verdict.wait_s) == (False, 121.0)
+    assert "It asks to wait 121 s" in str(error)
 
 
 def test_a_vendor_may_say_that_trying_again_is_useless():
