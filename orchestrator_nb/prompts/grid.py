@@ -257,7 +257,7 @@ class _Table:
     row: Callable[[int], dict[str, Any]]
 
 
-def _table(over: Over) -> _Table | None:
+def _table(over: Any) -> _Table | None:
     if over is None:
         return None
     if _is(over, "Series"):
@@ -307,8 +307,8 @@ def _list_table(rows: Sequence[Any]) -> _Table:
 
 def _plain(value: Any) -> Any:
     """NumPy scalars as Python's, ``pd.NA`` and ``NaT`` as None; anything else as it is."""
-    if isinstance(value, str | int | float | None):
-        return value.item() if hasattr(value, "item") else value  # np.float64 is a float
+    if type(value) in (str, int, float, bool):
+        return value
     if type(value).__name__ in ("NAType", "NaTType"):
         return None
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value

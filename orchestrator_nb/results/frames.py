@@ -256,7 +256,7 @@ def _typed(values: list[Any], dtype: str) -> Any:
 
 def _strings(values: Iterable[str | None]) -> Any:
     cells = [pd.NA if value is None else value if value.isascii() else whole(value) for value in values]
-    return pd.array(_objects(cells), dtype=STRING)
+    return pd.arrays.StringArray(_objects(cells))
 
 
 def _objects(values: Sequence[Any]) -> Any:
