@@ -8,8 +8,7 @@ there takes as long for the next request as for that one, so the delay cancels o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 SAFETY: Final = 0.98
 """We send a little slower than we may, and keep `RESERVE` of a bucket: requests overtake each other on their way."""
@@ -18,8 +17,7 @@ TICK_S: Final = 1e-4
 """Added to each wait, so that rounding never leaves a hair's breadth to wait for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A request's place in what a bucket has spent, and when it left."""
 
     spent: float

@@ -12,7 +12,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 from orchestrator_nb.calls import Event, Request, Response, Started, Usage, Waiting
@@ -153,7 +152,7 @@ class Turn:
     def leave(self, now: float) -> None:
         """It goes out now."""
         self.left_at = now
-        self.requests, self.tokens = replace(self.requests, at=now), replace(self.tokens, at=now)
+        self.requests, self.tokens = self.requests._replace(at=now), self.tokens._replace(at=now)
         self.lane.left()
 
     def watch(self, emit: Emit) -> Emit:

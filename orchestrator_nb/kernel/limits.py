@@ -7,8 +7,6 @@ Whoever waits for a turn holds no place that another vendor could use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from orchestrator_nb.calls import Request, Response, Waiting
@@ -40,9 +38,9 @@ class Limiter:
         async def handle(request: Request, emit: Emit) -> Response:
             vendor = request.model.vendor
             async with (
-                _place(self._places_of(vendor), vendor.name, emit),
+                _announced(self._places_of(vendor), vendor.name, emit),
                 self._lane(request).turn(request, tokens_of(request), emit) as turn,
-                _place(self._places, "this session", emit),
+                _announced(self._places, "this session", emit),
             ):
                 turn.leave(self._clock.monotonic())
                 self._turns[id(request)] = turn
@@ -73,12 +71,11 @@ class Limiter:
         return lane
 
 
-@asynccontextmanager
-async def _place(places: asyncio.Semaphore, whose: str, emit: Emit) -> AsyncIterator[None]:
+def _announced(places: asyncio.Semaphore, whose: str, emit: Emit) -> asyncio.Semaphore:
+    """``places``, about to be entered; a wait for one is told."""
     if places.locked():
         emit(Waiting(f"a free place at {whose}"))
-    async with places:
-        yield
+    return places
 
 
 def tokens_of(request: Request) -> float:
