@@ -39,6 +39,7 @@ Headers = Mapping[str, str]
 
 _PAGES: Final = 100
 _NOT_JSON: Final = re.compile(r"text/html|application/xhtml|application/pdf|(?:image|audio|video|font)/")
+_ORIGIN: Final = re.compile(r"https?://(?:[\w.-]{1,253}|\[[\da-f:.]+\]):\d{1,5}")
 _SIGNS_OF_LIFE: Final = re.compile(rb"(?:\s+|:[^\r\n]*|event: ?ping\r?\ndata:[^\r\n]*)+")
 """SSE comments, blank lines and Anthropic's ping: they show that somebody is there, not that there is an answer."""
 
@@ -327,6 +328,7 @@ async def _beginning(body: httpx2.AsyncByteStream, limit: int) -> bytes:
 def _points_to(headers: Headers, asked: httpx2.URL) -> str:
     """Where a redirect leads: the origin only, for the rest may hold anything."""
     try:
-        return origin(asked.join(headers["location"]))
+        found = origin(asked.join(headers["location"]))
     except (KeyError, ValueError, httpx2.InvalidURL):
         return "nowhere"
+    return found if _ORIGIN.fullmatch(found) else "another place"

@@ -28,7 +28,7 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 def address(vendor: str, base_url: str) -> httpx2.URL:
     """A vendor's base URL as the sending library reads it. Raises `ConfigError` for what is no address, or holds a password."""
     url, key = _parsed(base_url), f"{vendor}.base_url"
-    if url is None or url.scheme not in {"http", "https"} or not url.host:
+    if url is None or url.scheme not in {"http", "https"} or not url.host or not 0 < (url.port or 1) < 65536:
         raise ConfigError("this is no address; write one such as 'https://api.example.com/v1'.", key=key)
     if url.userinfo or url.fragment or url.query:
         raise ConfigError(

@@ -245,7 +245,7 @@ class Shards(httpx2.AsyncBaseTransport):
         limits = httpx2.Limits(
             max_connections=size, max_keepalive_connections=size, keepalive_expiry=network.keep_alive_s
         )
-        proxy = httpx2.Proxy(network.proxy, ssl_context=context) if network.proxy else None
+        proxy = _proxy(network.proxy, context) if network.proxy else None
         self._make = partial(httpx2.AsyncHTTPTransport, verify=context, trust_env=False, limits=limits, proxy=proxy)
         self._size, self._shards = size, list[_Shard]()
         self._places = asyncio.Semaphore(network.max_connections)
@@ -279,6 +279,12 @@ class Shards(httpx2.AsyncBaseTransport):
         """Close every pool."""
         for shard in self._shards:
             await shard.transport.aclose()
+
+
+def _proxy(address: str, context: ssl.SSLContext) -> httpx2.Proxy:
+    """A proxy that is itself spoken to over TLS is checked as any server is; httpx2 refuses a context for one that is not."""
+    url = httpx2.URL(address)
+    return httpx2.Proxy(url, ssl_context=context if url.scheme == "https" else None)
 
 
 @dataclass(slots=True)

@@ -36,16 +36,26 @@ class Far:
     def __init__(self, scheme):
         self.scheme, self.requests, self.tasks = scheme, [], set()
         self.open = self.accepted = 0
+        self.changed = asyncio.Event()
 
     def listen(self, port):
         self.port, self.url = port, f"{self.scheme}://127.0.0.1:{port}"
 
-    async def all_closed(self, within_s=1.0):
-        """True when every socket is gone within the time; looks at each turn of the loop."""
-        end = asyncio.get_running_loop().time() + within_s
-        while self.open and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.001)
-        return not self.open
+    async def until(self, true, within_s=2.0):
+        """Wait for something that a socket's coming, going or asking brings about."""
+        async with asyncio.timeout(within_s):
+            while not true():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def asked(self, count):
+        await self.until(lambda: len(self.requests) >= count)
+
+    async def all_closed(self):
+        """True when every socket is gone within the time."""
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda: self.open == 0)
+        return self.open == 0
 
 
 class Line(asyncio.StreamReaderProtocol):
@@ -71,6 +81,7 @@ class Line(asyncio.StreamReaderProtocol):
         length = next((line.split(b":")[1] for line in lines if line.startswith(b"content-length")), b"0")
         request = head + await reader.readexactly(int(length))
         self.far.requests.append(request)
+        self.far.changed.set()
         if isinstance(self.answer, bytes):
             writer.write(self.answer)
         else:
@@ -88,6 +99,7 @@ class Line(asyncio.StreamReaderProtocol):
 
     def connection_lost(self, exc):
         self.far.open -= 1
+        self.far.changed.set()
         super().connection_lost(exc)
         if self.task is not None:
             self.task.cancel()
@@ -97,7 +109,9 @@ class Line(asyncio.StreamReaderProtocol):
 async def serve(answer, *, tls: ssl.SSLContext | None = None):
     """``answer`` is the bytes for every request, or ``async (request, writer) -> None``."""
     far = Far("https" if tls else "http")
-    server = await asyncio.get_running_loop().create_server(lambda: Line(far, answer), "127.0.0.1", 0, ssl=tls, backlog=2048)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Line(far, answer), "127.0.0.1", 0, ssl=tls, backlog=2048
+    )
     far.listen(server.sockets[0].getsockname()[1])
     try:
         yield far
@@ -118,7 +132,13 @@ def http(body=b"", status="200 OK", content_type="application/json", *lines):
 
 def chat(text="Hello.", finish="stop"):
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    return {"id": "c1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    return {
+        "id": "c1",
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
 
 
 def event(text, finish=None):
@@ -169,6 +189,21 @@ def far():
     return SimpleNamespace(
         **{
             name: globals()[name]
-            for name in "KEY Clock serve http chat event sse chunk OK STREAM_HEAD vendor question exchange ask".split()
+            for name in [
+                "KEY",
+                "Clock",
+                "serve",
+                "http",
+                "chat",
+                "event",
+                "sse",
+                "chunk",
+                "OK",
+                "STREAM_HEAD",
+                "vendor",
+                "question",
+                "exchange",
+                "ask",
+            ]
         }
     )

@@ -213,9 +213,9 @@ def test_a_slow_reader_stops_the_server_instead_of_filling_memory(far):
 
 
 async def slow(_request, writer, far):
-    await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311 - any moment will do
+    await asyncio.sleep(random.uniform(0, 0.02))
     writer.write(far.STREAM_HEAD + far.chunk(far.event("Hel")))
-    await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311
+    await asyncio.sleep(random.uniform(0, 0.02))
     writer.write(far.chunk(far.event("lo.", "stop")) + far.chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
 
@@ -260,13 +260,12 @@ def test_a_cancelled_call_closes_its_socket_and_no_other(far):
             async with http:
                 await http.get(there.url)
                 waiting = [asyncio.ensure_future(http.get(there.url + "/wait")) for _ in range(3)]
-                while len(there.requests) < 4:
-                    await asyncio.sleep(0.001)
+                await there.asked(4)
                 for call in waiting:
                     call.cancel()
                 await asyncio.wait(waiting)
-                while there.open > 0 and transport.open_connections:
-                    await asyncio.sleep(0.001)
+                await there.all_closed()
+                assert transport.open_connections == 0
                 return (await http.get(there.url)).status_code
 
     assert run(main()) == 200
@@ -280,8 +279,7 @@ def test_closing_while_calls_are_under_way_ends_them_with_an_error_and_leaves_no
         async with far.serve(silent) as there:
             one = far.exchange()
             calls = [asyncio.ensure_future(one(far.question(there.url), lambda _event: None)) for _ in range(8)]
-            while len(there.requests) < 8:
-                await asyncio.sleep(0.001)
+            await there.asked(8)
             await one.aclose()
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             return {type(outcome).__name__ for outcome in outcomes}, await there.all_closed()

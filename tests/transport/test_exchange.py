@@ -81,7 +81,13 @@ def test_only_an_answer_from_loopback_that_says_so_is_marked_simulated(far):
 def test_rate_limit_headers_are_handed_to_the_limiter(far):
     async def main():
         hints = []
-        answer = far.http(far.chat(), "200 OK", "application/json", "x-ratelimit-limit-requests: 50", "x-ratelimit-remaining-requests: 7")
+        answer = far.http(
+            far.chat(),
+            "200 OK",
+            "application/json",
+            "x-ratelimit-limit-requests: 50",
+            "x-ratelimit-remaining-requests: 7",
+        )
         async with far.serve(answer) as there:
             one = far.exchange(observe=lambda request, hint: hints.append((request.model.id, hint.requests_remaining)))
             await one(far.question(there.url), lambda _event: None)
@@ -191,7 +197,12 @@ def test_a_web_page_is_never_taken_for_an_answer(far, content_type):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\0\1\2\3", b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"],
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\0\1\2\3",
+        b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    ],
 )
 def test_a_server_that_does_not_speak_http_is_a_bad_response(far, garbage):
     error = run(outcome(far, garbage))
@@ -206,7 +217,9 @@ def test_interim_answers_are_passed_over(far):
 
 def test_headers_after_the_body_do_not_count(far):
     body = far.http(far.chat()).partition(b"\r\n\r\n")[2]
-    answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n" + far.chunk(body)
+    answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n" + far.chunk(
+        body
+    )
     assert run(outcome(far, answer + b"0\r\nx-simulated: 1\r\n\r\n")).source == "live"
 
 
@@ -372,7 +385,10 @@ def test_tokens_are_counted_where_the_vendor_counts_them(far):
     async def main():
         async with far.serve(far.http({"input_tokens": 42})) as there:
             one = far.exchange()
-            counts = [await one.count_tokens(far.question(there.url, kind=kind)) for kind in ("anthropic", "openai-compatible")]
+            counts = [
+                await one.count_tokens(far.question(there.url, kind=kind))
+                for kind in ("anthropic", "openai-compatible")
+            ]
             await one.aclose()
             return counts
 
