@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from orchestrator_nb.catalog import ModelSpec
@@ -59,10 +60,14 @@ class Params:
     @property
     def given(self) -> dict[str, Any]:
         """The fields the user set, by name."""
-        pairs = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        pairs = zip(_PARAMS, _values_of(self), strict=True)
         return {
             name: value for name, value in pairs if value is not None and value is not False and value not in ((), {})
         }
+
+
+_PARAMS: Final = tuple(Params.__dataclass_fields__)
+_values_of: Final = attrgetter(*_PARAMS)
 
 
 @dataclass(frozen=True)
