@@ -163,7 +163,7 @@ def pieces(text: str, words: int = 3) -> list[str]:
 def weigh(value: Any) -> int:
     """Characters of text in a request value; pictures and other data count as 1,000 each."""
     if isinstance(value, str):
-        return len(value) if len(value) < 2_000_000 and not value.startswith("data:") else 1_000
+        return 1_000 if value.startswith("data:") else len(value)
     if isinstance(value, Mapping):
         return sum(1_000 if key == "data" else weigh(part) for key, part in value.items())
     return sum(weigh(part) for part in value) if isinstance(value, list) else 1
