@@ -254,6 +254,13 @@ class AnthropicDecoder(Decoding):
         elif kind == "error" or (kind is None and payload.get("error")):
             raise VendorFault(payload)
 
+    def piece(self, payload: Any) -> tuple[str, Block] | None:
+        """A piece of an open block of text."""
+        delta = payload.get("delta")
+        if payload.get("type") != "content_block_delta" or delta["type"] != "text_delta":
+            return None
+        return delta["text"], self._open[payload["index"]]
+
     def on_body(self, body: Any, events: list[Event]) -> None:
         """The whole message."""
         if body.get("type") == "error" or body.get("error"):

@@ -256,6 +256,19 @@ class ChatDecoder(Decoding):
         self._say(choices[0]["message"], events)
         self._end(choices[0].get("finish_reason") or "stop")
 
+    def piece(self, payload: Any) -> tuple[str, Block] | None:
+        """A delta that has content, and nothing beside it that counts."""
+        choices = payload.get("choices")
+        if not choices or payload.get("usage") or "x_groq" in payload:
+            return None
+        choice = choices[0]
+        delta = choice.get("delta")
+        if not delta or choice.get("index") or choice.get("finish_reason"):
+            return None
+        text = delta.get("content")
+        others = any(value for name, value in delta.items() if name not in {"content", "role"})
+        return None if others or not text or not isinstance(text, str) else (text, self.draft.blocks[-1])
+
     def is_whole(self) -> bool:
         """Whether there was any choice at all."""
         return self.draft.finish is not None or bool(self.draft.blocks)

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from orchestrator_nb.calls import Event, Request, Response
 from orchestrator_nb.errors import Kind, ProviderError
-from orchestrator_nb.providers.draft import REPLACED, Draft
+from orchestrator_nb.providers.draft import Block, Draft
 from orchestrator_nb.providers.faults import fault_of, request_id_of, trouble
 from orchestrator_nb.providers.jsontext import Malformed, parse
+from orchestrator_nb.providers.shortcut import Shortcut
 from orchestrator_nb.providers.sse import BodyReader, EventReader, LineReader, Oversize, Reader
 
 MAX_BYTES: Final = 32 << 20
@@ -52,6 +53,8 @@ class Decoding:
         self.draft.id = request_id_of(headers)
         self.ended = False
         self._bytes = 0
+        self._shortcut = Shortcut()
+        self._speaking = Block("text")
         self._plain = not _streamed(headers.get("content-type", ""), request.stream)
         self._reader: Reader = BodyReader() if self._plain else self.stream_reader()
 
@@ -68,6 +71,10 @@ class Decoding:
     def is_whole(self) -> bool:
         """Whether an answer that ended holds an answer."""
         return True
+
+    def piece(self, payload: Any) -> tuple[str, Block] | None:  # noqa: ARG002  for dialects to say
+        """The text and its block, if ``payload`` said a piece of text and nothing else; such payloads need not be parsed again."""
+        return None
 
     def settle(self) -> None:
         """Called before the draft is read: for what is dear to keep up to date."""
@@ -114,10 +121,16 @@ class Decoding:
         self.payloads += 1
         if self.payloads > MAX_EVENTS:
             raise Oversize(f"the answer has more than {MAX_EVENTS:,} events")
-        if data == self.end_marker:
+        if self._shortcut.ready and (text := self._shortcut.text(data)) is not None:
+            self.draft.add(self._speaking, text, events)
+        elif data == self.end_marker:
             self.ended = True
         else:
-            self.on_event(parse(data, self._replaced), events)
+            payload = parse(data, self.draft)
+            self.on_event(payload, events)
+            if (piece := self.piece(payload)) is not None:
+                text, self._speaking = piece
+                self._shortcut.learn(data, text)
 
     def _finish(self) -> Response:
         events: list[Event] = []
@@ -153,11 +166,8 @@ class Decoding:
         if data.startswith(b"<"):
             raise Malformed("a web page, not an answer of the API")
         self.payloads += 1
-        self.on_body(parse(data, self._replaced), events)
+        self.on_body(parse(data, self.draft), events)
         self.ended = True
-
-    def _replaced(self) -> None:
-        self.draft.note(REPLACED)
 
     def _error(self, problem: Exception) -> ProviderError:
         response = self.partial()

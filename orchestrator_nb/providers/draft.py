@@ -10,12 +10,10 @@ from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Delta, Event, Finish, Response, ThinkingDelta, Usage
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
-from orchestrator_nb.providers.jsontext import Malformed
+from orchestrator_nb.providers.jsontext import REPLACED, Malformed
 
 _ABSURD: Final = 1 << 40
 """No answer has a million million tokens; such a count is left out."""
-
-REPLACED: Final = "Some characters of the answer were not valid Unicode; each was replaced by U+FFFD."
 
 
 @dataclass(slots=True)

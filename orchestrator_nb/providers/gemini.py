@@ -15,7 +15,7 @@ from orchestrator_nb.catalog import ModelSpec, Vendor
 from orchestrator_nb.errors import Kind
 from orchestrator_nb.messages import Image, Message, Part, Thinking, ToolCall, ToolResult
 from orchestrator_nb.providers.decoding import Decoding, Empty, VendorFault
-from orchestrator_nb.providers.draft import count, inner, mended
+from orchestrator_nb.providers.draft import Block, count, inner, mended
 from orchestrator_nb.providers.encoding import Asking, base64, wants_json
 from orchestrator_nb.providers.faults import read_json, rows, unreadable
 from orchestrator_nb.providers.jsontext import Malformed
@@ -231,6 +231,16 @@ class GeminiDecoder(Decoding):
             self._candidate(candidates[0], events)
         elif reason := inner(payload.get("promptFeedback"), "blockReason"):
             draft.end("content_filter", f"promptFeedback.{reason}")
+
+    def piece(self, payload: Any) -> tuple[str, Block] | None:
+        """A fragment with one part of text; its usage is a total, so reading it again changes nothing."""
+        candidates = payload.get("candidates")
+        if not candidates or candidates[0].get("finishReason"):
+            return None
+        parts: list[Any] = inner(candidates[0].get("content"), "parts") or []
+        if len(parts) != 1 or parts[0].keys() != {"text"} or not parts[0]["text"]:
+            return None
+        return parts[0]["text"], self.draft.blocks[-1]
 
     def on_body(self, body: Any, events: list[Event]) -> None:
         """The whole answer; ``[{"error": ...}]`` is an error too."""

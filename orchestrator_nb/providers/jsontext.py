@@ -6,8 +6,7 @@ The fast one (pydantic's) is strict; whatever it refuses is read again by the st
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from pydantic_core import from_json
 
@@ -17,26 +16,37 @@ MAX_DEPTH: Final = 64
 """How deep arrays and objects may nest."""
 
 
+REPLACED: Final = "Some characters of the answer were not valid Unicode; each was replaced by U+FFFD."
+
+
 class Malformed(Exception):
     """Not what the format promises; the text says what is wrong."""
 
 
-def parse(data: bytes, replaced: Callable[[], None] = lambda: None) -> Any:
-    """The value. ``replaced`` is called when bytes had to be replaced because they are no UTF-8. Raises `Malformed` or `Oversize`."""
+class Notes(Protocol):
+    """Takes sentences for the user."""
+
+    def note(self, sentence: str) -> None:
+        """One sentence."""
+        ...
+
+
+def parse(data: bytes, notes: Notes | None = None) -> Any:
+    """The value. ``notes`` are told when bytes had to be replaced because they are no UTF-8. Raises `Malformed` or `Oversize`."""
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError:
-        value = _patient(data, replaced)
+        value = _patient(data, notes)
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _deep(value):
         raise Oversize(f"JSON nests deeper than {MAX_DEPTH}")
     return value
 
 
-def _patient(data: bytes, replaced: Callable[[], None]) -> Any:
+def _patient(data: bytes, notes: Notes | None) -> Any:
     """Takes what the fast parser does not: raw control characters, lone surrogates, bytes that are no UTF-8."""
     text = data.decode("utf-8", "replace")
-    if "�" in text and not _is_utf8(data):
-        replaced()
+    if notes is not None and "�" in text and not _is_utf8(data):
+        notes.note(REPLACED)
     try:
         return _DECODER.decode(text.strip())
     except json.JSONDecodeError as error:

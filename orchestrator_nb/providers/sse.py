@@ -97,15 +97,14 @@ class EventReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """The payloads that this piece completes. Raises `Oversize`."""
         payloads: list[bytes] = []
+        data = self._data
         for line in self._lines.feed(chunk):
             if line[:6] == b"data: ":
-                self._more(line[6:]) if self._data else self._data.append(line[6:])
+                self._more(line[6:]) if data else data.append(line[6:])
             elif line:
                 self._other(line)
-            elif len(self._data) == 1:
-                payloads.append(self._data.pop())
-            elif self._data:
-                payloads.append(self._event())
+            elif data:
+                payloads.append(data.pop() if len(data) == 1 else self._event())
         return payloads
 
     def close(self) -> list[bytes]:
@@ -120,11 +119,10 @@ class EventReader:
         return b"\n".join(self._stray)
 
     def _event(self) -> bytes:
-        data, self._data = self._data, []
-        if len(data) == 1:
-            return data[0]
+        event = b"\n".join(self._data)
+        self._data.clear()
         self._size = 0
-        return b"\n".join(data)
+        return event
 
     def _more(self, value: bytes) -> None:
         self._data.append(value)

@@ -11,7 +11,7 @@ from recorded import KINDS, ask, decode
 from orchestrator_nb.calls import Delta, Usage
 from orchestrator_nb.errors import BadResponse, EmptyAnswer, Partial, ProviderError, RateLimited, ResponseTooLarge
 from orchestrator_nb.providers import decoding
-from orchestrator_nb.providers.draft import REPLACED
+from orchestrator_nb.providers.jsontext import REPLACED
 
 SSE = {"content-type": "text/event-stream"}
 JSON = {"content-type": "application/json"}
