@@ -21,12 +21,13 @@ class Effort:
     rounds: int = 5
     patience_s: float = 60.0
     load_calls: int = 10_000
+    frame_rows: int = 100_000
     narrow: int = 1
     """Divides how many are asked in parallel, and the least numbers of calls."""
 
 
 QUICK = Effort(seconds=0.4, rounds=3, patience_s=12.0, load_calls=2_000)
-SMOKE = Effort(seconds=0.02, rounds=1, patience_s=5.0, load_calls=40, narrow=20)
+SMOKE = Effort(seconds=0.02, rounds=1, patience_s=5.0, load_calls=40, frame_rows=400, narrow=20)
 
 
 @dataclass(frozen=True)

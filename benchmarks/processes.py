@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,4 +70,6 @@ def _line(process: subprocess.Popen[str]) -> str:
 def output(module: str, *args: str) -> str:
     """What a module prints when it is run once in a fresh interpreter."""
     command = [sys.executable, "-m", module, *args]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]

@@ -23,9 +23,14 @@ mylab:
 
 def main(calls: int) -> None:
     """The session learns the limit from the server's headers alone."""
-    with Simulator(quota=Quota(requests_per_second=PER_S, burst=PER_S)) as simulator, tempfile.TemporaryDirectory() as home:
+    with (
+        Simulator(quota=Quota(requests_per_second=PER_S, burst=PER_S)) as simulator,
+        tempfile.TemporaryDirectory() as home,
+    ):
         (Path(home) / "config").mkdir()
-        (Path(home) / "config" / "models.yaml").write_text(VENDOR.format(base=simulator.url("mylab", "openai-compatible")))
+        (Path(home) / "config" / "models.yaml").write_text(
+            VENDOR.format(base=simulator.url("mylab", "openai-compatible"))
+        )
         with Session.open(home=home, cwd=home, environ={}) as session:
             rows = [{"number": number} for number in range(calls)]
             plan = session.plan("Say {{ number }}.", ["mylab/tiny"], over=rows, stream=False)

@@ -18,13 +18,14 @@ def main() -> None:
         import pandas  # noqa: F401 what a user has loaded already is not counted
         from IPython.core.interactiveshell import InteractiveShell
 
-        shell = InteractiveShell.instance()
+        from traitlets.config import Config
+
+        shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
         cpu, wall = time.process_time(), time.perf_counter()
         shell.run_line_magic("load_ext", "orchestrator_nb")
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         if "orchestrator_nb" not in shell.extension_manager.loaded:
             raise SystemExit("%load_ext orchestrator_nb failed")
-        shell.history_manager.enabled = False
     print(json.dumps({"cpu_s": cpu, "wall_s": wall}))
 
 

@@ -44,7 +44,10 @@ def test_every_contender_gets_the_whole_answer_of_every_call(origin, name, strea
 
 def test_the_mock_streams_in_chunks_and_takes_the_time_that_its_path_says(origin):
     async def pieces():
-        async with aiohttp.ClientSession() as client, client.post(f"{origin}/50/v1/chat/completions", json={"stream": True}) as answer:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{origin}/50/v1/chat/completions", json={"stream": True}) as answer,
+        ):
             return [piece async for line in answer.content if (piece := word(line))]
 
     async def timed():
@@ -99,7 +102,14 @@ def test_a_whole_run_at_smoke_size_prints_each_goal_and_keeps_its_figures(tmp_pa
     figures = json.loads(kept.read_text())["figures"]
     assert code == 0
     assert all(goal.what in printed for goal in GOALS)
-    assert {"plain cpu / raw", "streamed cpu / raw", "load time / raw", "load stall", "load_ext", "frame time"} <= figures.keys()
+    assert {
+        "plain cpu / raw",
+        "streamed cpu / raw",
+        "load time / raw",
+        "load stall",
+        "load_ext",
+        "frame time",
+    } <= figures.keys()
 
 
 def test_a_bench_without_ours_has_no_figure_of_ours(monkeypatch):
