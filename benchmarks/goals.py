@@ -39,7 +39,7 @@ GOALS = (
     Goal("the same: growth of memory at its peak", "load growth", 100, " MiB"),
     Goal("the same: memory kept per stored answer", "kept per answer", 20, " KiB"),
     Goal("%load_ext over IPython + pandas", "load_ext", 150, " ms"),
-    Goal("100,000 rows become a frame: time", "frame time", 1.0, " s"),
+    Goal("100,000 rows become a frame: CPU time", "frame time", 1.0, " s"),
     Goal("100,000 rows become a frame: memory at its peak", "frame memory", 200, " MiB"),
     Goal("2,000 calls against a quota of 50/s: share of 429s", "rate 429s", 1.0, " %"),
     Goal("2,000 calls against a quota of 50/s: time over the ideal", "rate time / ideal", 1.15, "x"),

@@ -17,7 +17,6 @@ def main() -> None:
         os.environ["ORCHESTRATOR_NB_HOME"] = os.environ["IPYTHONDIR"] = home
         import pandas  # noqa: F401 what a user has loaded already is not counted
         from IPython.core.interactiveshell import InteractiveShell
-
         from traitlets.config import Config
 
         shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
