@@ -10,26 +10,28 @@ from typing import Final
 
 from orchestrator_nb.results.safe_text import NO_MATH, escape
 
-_LINE, _SOFT, _FAINT = (
-    "var(--jp-border-color2,rgba(128,128,128,.35))",
-    "var(--jp-layout-color2,rgba(128,128,128,.12))",
-    "var(--jp-ui-font-color2,inherit)",
-)
+_LINE, _FAINT = "var(--jp-border-color2,rgba(128,128,128,.35))", "var(--jp-ui-font-color2,inherit)"
 
 STYLE: Final = (
-    "<style>"
-    f".onb-table{{border-collapse:collapse;margin:.4em 0;color:inherit}}"
-    f".onb-table th,.onb-table td{{border:1px solid {_LINE};padding:.35em .6em;text-align:left;vertical-align:top;max-width:36em;"
-    "overflow-wrap:anywhere;white-space:normal}"
-    f".onb-table thead th{{background:{_SOFT}}}"
-    ".onb-table .onb-number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
+    "<style>"  # .onb-box before each table rule: JupyterLab's own `.jp-RenderedHTMLCommon td` would win otherwise
+    ".onb-box{overflow-x:auto;line-height:1.5}"
+    ".onb-box .onb-table{border-collapse:collapse;margin:.3em 0 .6em;color:inherit;font-size:inherit}"
+    f".onb-box .onb-table th,.onb-box .onb-table td{{border:0;border-bottom:1px solid {_LINE};padding:.45em .8em;text-align:left;"
+    "vertical-align:top;max-width:34em;overflow-wrap:break-word;white-space:normal;background:none}"
+    f".onb-box .onb-table thead th{{font-weight:600;white-space:nowrap;color:{_FAINT};border-bottom-width:2px}}"
+    ".onb-box .onb-table tbody th{font-weight:500;min-width:8em}"
+    ".onb-box .onb-table .onb-number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
+    ".onb-box .onb-table .onb-short{white-space:nowrap}"
+    ".onb-box .onb-answer>:first-child{margin-top:0}.onb-box .onb-answer>:last-child{margin-bottom:.3em}"
     ".onb-text{white-space:pre-wrap;overflow-wrap:anywhere}"
-    f".onb-sample+.onb-sample{{border-top:1px dashed {_LINE};margin-top:.4em;padding-top:.4em}}"
+    ".onb-tail{display:flex;flex-direction:column-reverse;min-width:22em;max-height:3em;overflow:hidden}"
+    f".onb-sample+.onb-sample{{border-top:1px dashed {_LINE};margin-top:.5em;padding-top:.5em}}"
     f".onb-summary,.onb-note,.onb-more{{font-size:.9em;color:{_FAINT}}}"
     ".onb-error{color:var(--jp-error-color1,#c62828)}"
     ".onb-note ul,.onb-note li{margin:.1em 0}"
-    f".onb-thinking{{border-left:3px solid {_LINE};padding-left:.7em;margin:.4em 0}}"
+    f".onb-thinking{{border-left:3px solid {_LINE};padding-left:.7em;margin:.4em 0;color:{_FAINT}}}"
     ".onb-box summary{cursor:pointer}"
+    ".onb-box progress{width:20em;height:.7em;accent-color:var(--jp-brand-color1,#1976d2)}"
     "</style>"
 )
 

@@ -207,11 +207,12 @@ class Progress:
         return table(["model", "prompt", "state", "text", "time", "cost"], map(self._row, self._cards))
 
     def _row(self, card: Card) -> str:
-        told = f'<div class="onb-text{" onb-error" if card.state == "failed" else ""}">{escape(card.tail)}</div>'
+        colour = " onb-error" if card.state == "failed" else ""
+        told = f'<div class="onb-tail"><div class="onb-text{colour}">{escape(card.tail)}</div></div>'
         cells = [
             f'<th scope="row">{escape(card.model)}</th>',
             _td(escape(card.prompt)),
-            _td(escape(card.state)),
+            f'<td class="onb-short">{escape(card.state)}</td>',
             _td(told),
         ]
         return row_of([*cells, _number(self._time(card)), _number(_spent(card))])

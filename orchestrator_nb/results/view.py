@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator_nb.results.page import box
 from orchestrator_nb.results.reply import Reply
@@ -28,6 +28,7 @@ def view(run: Run) -> View:
     lines = summary(run)
     if len(run.calls) == 1:
         reply = Reply(run)
+        lines = replace(lines, line=f"{reply.call.item.request.model.ref} · {lines.line.removeprefix('1 call: ')}")
         if reply.error:  # the summary says why
             inner, text = reply.body, plain(reply.text)
         else:
