@@ -1,7 +1,5 @@
 """Awkward but lawful bytes on purpose: what the vendors' documents allow and quick readers get wrong."""
 
-# ruff: noqa: RUF001 - awkward on purpose
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator

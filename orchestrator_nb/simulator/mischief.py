@@ -322,6 +322,7 @@ def _emptied(data: Any) -> Any:
         return {
             key: "" if key in ("text", "content", "delta", "response") and isinstance(value, str) else _emptied(value)
             for key, value in data.items()
+            if key != "sequence_number"  # it belongs to the event that follows
         }
     return [_emptied(value) for value in data] if isinstance(data, list) else data
 
@@ -484,7 +485,9 @@ def _none(_: Reply | Stream) -> int:
 
 def _some(deed: Reply | Stream) -> int:
     """Pieces up to the middle of the text."""
-    return _middle(list(deed.frames)) if isinstance(deed, Stream) and deed.pieces_of is None else len(_pieces(deed)) // 2
+    return (
+        _middle(list(deed.frames)) if isinstance(deed, Stream) and deed.pieces_of is None else len(_pieces(deed)) // 2
+    )
 
 
 def slow_headers(scene: Scene) -> Deed:

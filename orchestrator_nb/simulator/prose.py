@@ -4,7 +4,7 @@ It knows nothing about the world. It looks at the form that the prompt asks for 
 list, so many sentences or words) and otherwise writes a few sentences in the style of the model.
 """
 
-# ruff: noqa: RUF001, ARG001, SIM905 - signs and quotes as people type them; all forms take the same arguments; words read best as one text
+# ruff: noqa: ARG001, SIM905 - signs and quotes as people type them; all forms take the same arguments; words read best as one text
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ class Stage:
         self.connections: set[Connection] = set()
         self.active = 0
 
-    def perform(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Performance:
-        """Record a request and decide its answer."""
+    def perform(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Performance:
+        """Record a request and decide its answer; ``None`` is a body that was too large to keep."""
         path, _, query = target.partition("?")
         mount, vendor = next(
             ((mount, vendor) for mount, vendor in self.mounts if path == mount or path.startswith(mount + "/")),
@@ -50,14 +50,14 @@ class Stage:
             unquote(path[len(mount) :]) or "/",
             dict(parse_qsl(query)),
             headers,
-            _json(body),
+            _json(body or b""),
             self.world.clock(),
-            body[:RAW_KEPT],
+            (body or b"")[:RAW_KEPT],
         )
         self.record(asked)
         if vendor is None:
             return Performance(Reply(404, b"Nothing is simulated here.\n", (("content-type", "text/plain"), *MARK)))
-        if len(body) > BODY_MOST:
+        if body is None:
             return Performance(vendor.error(413).with_headers(MARK))
         return self.world.play(vendor, asked)
 
@@ -71,7 +71,7 @@ class Stage:
 class Connection(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, stage: Stage, perform: Callable[[str, str, dict[str, str], bytes], Performance]) -> None:
+    def __init__(self, stage: Stage, perform: Callable[[str, str, dict[str, str], bytes | None], Performance]) -> None:
         self.stage, self.perform = stage, perform
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_MOST)
         self.request: h11.Request | None = None
@@ -130,21 +130,24 @@ class Connection(asyncio.Protocol):
 
     def open(self, request: h11.Request) -> None:
         self.request, self.body, self.size = request, [], 0
+        if sum(len(name) + len(value) for name, value in request.headers) > HEAD_MOST:
+            raise h11.RemoteProtocolError("the head of the request is too large", error_status_hint=431)
 
     def collect(self, data: bytes) -> None:
         self.size += len(data)
-        if self.size <= BODY_MOST + 1:
+        if self.size <= BODY_MOST:
             self.body.append(bytes(data))
+        else:
+            self.body.clear()
 
     def answer(self) -> None:
         """Answer at once when nothing has to be waited for, else in a task."""
         assert self.request is not None  # noqa: S101 - h11 gives the head first
         request = self.request
+        body = b"".join(self.body) if self.size <= BODY_MOST else None
+        self.body.clear()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
-        played = self.perform(
-            request.method.decode(), request.target.decode("latin-1"), headers, b"".join(self.body)[: BODY_MOST + 1]
-        )
-        self.body = []
+        played = self.perform(request.method.decode(), request.target.decode("latin-1"), headers, body)
         if isinstance(played.deed, Reply) and played.first_s <= 0:
             self.reply(played.deed)
             self.again()

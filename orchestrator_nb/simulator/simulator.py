@@ -198,9 +198,9 @@ class Simulator:
         finally:
             loop.close()
 
-    def _strayed(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Performance:
+    def _strayed(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Performance:
         self._elsewhere.record(
-            Arrived("elsewhere", method, target, {}, headers, None, self._world.clock(), body[:1024])
+            Arrived("elsewhere", method, target, {}, headers, None, self._world.clock(), (body or b"")[:1024])
         )
         return Performance(Reply(200, b"{}", JSON + MARK))
 

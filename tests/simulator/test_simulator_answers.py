@@ -212,7 +212,7 @@ leaves = st.one_of(
 schemas = st.recursive(
     leaves,
     lambda inner: st.one_of(
-        st.dictionaries(st.sampled_from("name summary score tags mood city".split()), inner, min_size=1).map(
+        st.dictionaries(st.sampled_from(["name", "summary", "score", "tags", "mood", "city"]), inner, min_size=1).map(
             lambda fields: {
                 "type": "object",
                 "properties": fields,
