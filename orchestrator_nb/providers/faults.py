@@ -54,6 +54,7 @@ _STATUS_OF_WORD: Final[Mapping[str, int]] = {
 _CONTEXT_WORDS: Final = (
     "context_length_exceeded", "maximum context length", "prompt is too long", "exceeds the maximum number of tokens",
     "exceed_context_size", "available context size", "too large for model with", "prompt_too_long",
+    "exceeds the context length",
 )  # fmt: skip
 _MONEY_WORDS: Final = frozenset(
     {"insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached", "contract_spend_limit_reached"}
@@ -274,7 +275,7 @@ def _kind(status: int, error: _Error) -> Kind:  # noqa: PLR0911  a table of test
         return "content_filter"
     if error.grpc == "FAILED_PRECONDITION":  # Gemini: region or billing, with 400
         return "permission"
-    if error.words & _ABSENT_WORDS:
+    if error.words & _ABSENT_WORDS or error.message.lower().startswith("model not exist"):  # DeepSeek's words, with 400
         return "not_found"
     return _by_status(status)
 

@@ -188,7 +188,7 @@ class ResponsesDecoder(Decoding):
 
     def on_event(self, payload: Any, events: list[Event]) -> None:
         """One event; types we do not know are passed over."""
-        if self._again(payload.get("sequence_number")):
+        if payload.get("type") != "error" and self._again(payload.get("sequence_number")):
             return
         match payload.get("type"):
             case "response.output_text.delta":
