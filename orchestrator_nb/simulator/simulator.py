@@ -58,7 +58,8 @@ class Simulator:
             raise ValueError(f"host {host!r} is not loopback; the simulator only listens on 127.0.0.1 or ::1.")
         self.host, self.port = host, port
         options: dict[str, Any] = {"seed": seed, "pace": pace, "latency": latency, "quota": quota, "key": key}
-        self._world = World(script=load(script), lively=lively, awkward=awkward, clock=clock, **options)
+        self._script = load(script)
+        self._world = World(script=self._script, lively=lively, awkward=awkward, clock=clock, **options)
         self._stage = Stage(self._world, MOUNTS)
         self._elsewhere = Stage(self._world, ())
         self._servers: list[asyncio.Server] = []
@@ -90,6 +91,7 @@ class Simulator:
         self._stage.requests.clear()
         self._elsewhere.requests.clear()
         self._world.board.clear()
+        self._world.script = self._script
 
     # where it is and what it saw
 
@@ -208,10 +210,10 @@ class Simulator:
 def serve(port: int = 0, *, host: str = "127.0.0.1", say: Callable[[str], None] = print, **options: Any) -> None:
     """Play the vendors in the foreground until Ctrl-C; tells the base URLs through ``say``. Options as for :class:`Simulator`."""
     with Simulator(host=host, port=port, **options) as sim:
-        say(f"Simulating on {sim.origin} (Ctrl-C stops):")
-        for vendor in URLS:
-            say(f"  {vendor:18} {sim.url(vendor)}")
         try:
+            say(f"Simulating on {sim.origin} (Ctrl-C stops):")
+            for vendor in URLS:
+                say(f"  {vendor:18} {sim.url(vendor)}")
             threading.Event().wait()
         except KeyboardInterrupt:
             say(f"Stopped after {len(sim.requests)} requests.")

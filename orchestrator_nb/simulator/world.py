@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator_nb.simulator import awkward, faults, mischief
+from orchestrator_nb.simulator import awkward, faults, wrecks
 from orchestrator_nb.simulator.answers import answer
 from orchestrator_nb.simulator.asking import Answer, Ask
 from orchestrator_nb.simulator.faults import Board, Scene
@@ -99,7 +99,7 @@ class World:
             )
             return Performance(fault.play(scene), first_s, gap_s)
         if (cut_after := answers[0].cut_after) is not None:
-            deed: Deed = mischief.unfinished(
+            deed: Deed = wrecks.unfinished(
                 self._deed(vendor, ask, (replace(answers[0], text=answers[0].text[:cut_after]),))
             )
         else:

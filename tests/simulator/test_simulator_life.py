@@ -73,6 +73,14 @@ def test_a_request_is_recorded_as_it_came(sim, client):
     assert sim.requests == ()
 
 
+def test_clear_forgets_what_was_said_but_not_the_script():
+    with Simulator(script=[{"match": ".*", "answer": "From the script."}]) as sim:
+        sim.say(".*", "Said later.")
+        assert b"Said later." in Client(sim).ask("mistral").body
+        sim.clear()
+        assert b"From the script." in Client(sim).ask("mistral").body
+
+
 def test_open_connections_and_active_answers_are_counted_and_go_away(sim):
     sim.fail("stall")
     body = json.dumps({"model": "qwen3.5", "messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -157,7 +165,7 @@ def test_in_the_foreground_it_prints_its_urls_and_stops_on_ctrl_c():
     code = "from orchestrator_nb.simulator import serve; serve(0, say=lambda line: print(line, flush=True))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
-            lines = [process.stdout.readline() for _ in range(2)]
+            lines = [process.stdout.readline() for _ in range(15)]
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
         finally:
