@@ -9,10 +9,9 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from decimal import Decimal
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, Final, Literal
 
 from orchestrator_nb.catalog import ModelSpec
@@ -33,7 +32,7 @@ class Tool:
     schema: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Params:
     """What the user set, and only that: a field that is ``None`` (or empty) is never sent.
 
@@ -57,17 +56,16 @@ class Params:
     tool_choice: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def given(self) -> dict[str, Any]:
         """The fields the user set, by name."""
-        pairs = zip(_PARAMS, _values_of(self), strict=True)
-        return {
-            name: value for name, value in pairs if value is not None and value is not False and value not in ((), {})
-        }
+        unset = {f.name: {} if f.default is MISSING else f.default for f in fields(self)}
+        return {name: value for name in unset if (value := getattr(self, name)) != unset[name]}
 
-
-_PARAMS: Final = tuple(Params.__dataclass_fields__)
-_values_of: Final = attrgetter(*_PARAMS)
+    @cached_property
+    def canonical(self) -> str:
+        """`given` as canonical JSON; all requests of a grid share their parameters, so it is made once."""
+        return _canonical(self.given)
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Request:
             f'"messages":[{",".join(map(_message_json, self.messages))}]',
             f'"model":{_quoted(self.model.id)}',
             f'"origin":{_quoted(vendor.base_url)}',
-            f'"params":{_params_json(self.params)}',
+            f'"params":{self.params.canonical}',
             f'"sample":{self.sample}',
             f'"system":{_canonical(self.system)}',
             f'"v":{KEY_VERSION}',
@@ -111,7 +109,6 @@ class Request:
 
 _quoted = json.encoder.encode_basestring_ascii
 _encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-_last_params: tuple[Params, str] = (Params(), "{}")
 
 
 def _message_json(message: Message) -> str:
@@ -120,16 +117,6 @@ def _message_json(message: Message) -> str:
         case (Text(text),):
             return f'{{"parts":[{{"text":{_quoted(text)},"type":"Text"}}],"role":{_quoted(message.role)},"type":"Message"}}'
     return _canonical(message)
-
-
-def _params_json(params: Params) -> str:
-    """All calls of a grid share their parameters: the last text is kept."""
-    global _last_params  # noqa: PLW0603 - one slot, replaced whole, so any thread reads a matching pair
-    known, text = _last_params
-    if known is not params:
-        text = _canonical(params.given)
-        _last_params = (params, text)
-    return text
 
 
 def _canonical(value: Any) -> str:

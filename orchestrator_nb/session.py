@@ -339,7 +339,8 @@ class Session:
             timeout_s=timeout_s or limits.run_timeout_s,
             stop=stop,
         )
-        self.last = Run(run_id, calls, versions(), self.config.notices, self._clock.monotonic() - began)
+        notices = (*self.config.notices, *plan.items.notices)
+        self.last = Run(run_id, calls, versions(), notices, self._clock.monotonic() - began)
         return self.last
 
     def _frame(self, run: Run) -> pd.DataFrame:

@@ -9,9 +9,7 @@ could hold, is shown as U+FFFD. The frame is built column by column: a hundred t
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -67,23 +65,6 @@ _INPUTS_AFTER, _FIELDS_AFTER = "repeat", "parsed"
 
 def frame(run: Run) -> pd.DataFrame:
     """The run's calls as a frame, in the order of the grid."""
-    with _no_gc():
-        return _built(run)
-
-
-@contextmanager
-def _no_gc() -> Iterator[None]:
-    """Millions of small objects are made and none is a cycle; letting the collector walk them doubles the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _built(run: Run) -> pd.DataFrame:
     columns = _columns(run)
     inputs = _renamed(_inputs(run.calls), taken=COLUMNS, suffix="_in")
     fields = _renamed(_fields(run.calls, columns["parsed"]), taken={**COLUMNS, **inputs}, suffix="_out")

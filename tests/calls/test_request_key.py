@@ -43,3 +43,9 @@ def test_different_questions_have_different_keys_and_stream_and_tags_do_not_coun
     asked += [Request(MODEL, (text,), params=Params(temperature=value)) for value in (0.0, 1.0)]
     assert len({request.key for request in asked}) == len(asked)
     assert Request(MODEL, (text,), stream=False, tags={"a": "b"}).key == asked[0].key
+
+
+def test_thinking_switched_off_is_another_question_than_thinking_left_alone():
+    assert Params(thinking=False).given == {"thinking": False}
+    assert Params().given == {}
+    assert Params(seed=0, temperature=0.0).given == {"seed": 0, "temperature": 0.0}
