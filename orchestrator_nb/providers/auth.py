@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Generator, Iterator
+from typing import Final
 from urllib.parse import quote
 
 import httpx2
@@ -13,6 +14,9 @@ from orchestrator_nb.errors import AuthFailed, ConfigError
 from orchestrator_nb.providers.keys import is_loopback, origin
 from orchestrator_nb.secret import Secret
 from orchestrator_nb.types import AuthStyle
+
+SHORTEST: Final = 12
+"""Signs. What is shorter is no vendor's key, and may be an ordinary word."""
 
 
 class KeyAuth(httpx2.Auth):
@@ -54,7 +58,8 @@ def redacted(text: str, secret: Secret | None, url: httpx2.URL) -> str:
     if secret is None:
         return text
     for needle in _needles(secret.release(origin(url))):
-        text = text.replace(needle, "[key]")
+        if len(needle) >= SHORTEST:
+            text = text.replace(needle, "[key]")
     return text
 
 

@@ -40,8 +40,8 @@ Headers = Mapping[str, str]
 _PAGES: Final = 100
 _NOT_JSON: Final = re.compile(r"text/html|application/xhtml|application/pdf|(?:image|audio|video|font)/")
 _ORIGIN: Final = re.compile(r"https?://(?:[\w.-]{1,253}|\[[\da-f:.]+\]):\d{1,5}")
-_SIGNS_OF_LIFE: Final = re.compile(rb"(?:\s+|:[^\r\n]*|event: ?ping\r?\ndata:[^\r\n]*)+")
-"""SSE comments, blank lines and Anthropic's ping: they show that somebody is there, not that there is an answer."""
+_SIGNS_OF_LIFE: Final = re.compile(rb"(?>\s++|:[^\r\n]*+|event: ?ping\r?\ndata:[^\r\n]*+)++")
+"""Possessive, so that no server can make it try twice. SSE comments, blank lines and Anthropic's ping: they show that somebody is there, not that there is an answer."""
 
 
 class Exchange:
@@ -63,7 +63,6 @@ class Exchange:
         """One attempt. Raises `ProviderError`, `KeyMissing`, `UserError`, `VaultError`."""
         provider = self._provider(request.model.vendor)
         wire = provider.encode(request)
-        emit(Started())
         reading = _Decoding(provider, request, emit, lambda headers: self._hint(request, headers))
         outcome = await self._exchange(_Call(request.model.vendor, request.model.id, wire), reading)
         if isinstance(outcome, ProviderError):
@@ -117,6 +116,7 @@ class Exchange:
         """What was read, or the error to raise: the caller raises it, free of our frames and of the HTTP library's."""
         secret = self._keys.key_for(call.vendor)
         clocks = Clocks(self._network)
+        reading.start()
         try:
             async with clocks:
                 outcome = await self._converse(call, secret, reading, clocks)
@@ -125,6 +125,7 @@ class Exchange:
             outcome = _after(row, call, reading)
         except ProviderError as caught:
             outcome = caught
+            caught.response = caught.response and reading.marked(caught.response)
         except asyncio.CancelledError as caught:
             caught.__context__ = None
             raise caught.with_traceback(None)  # noqa: B904 - the frames below hold the request
@@ -221,6 +222,8 @@ class _Call:
 class _Reading(Protocol[T_co]):
     """What becomes of an answer's bytes."""
 
+    def start(self) -> None: ...
+
     def begin(self, headers: Headers, *, simulated: bool) -> None: ...
 
     def feed(self, chunk: bytes) -> bool:
@@ -231,6 +234,10 @@ class _Reading(Protocol[T_co]):
 
     def so_far(self) -> Response | None: ...
 
+    def marked(self, response: Response) -> Response:
+        """The response with its source."""
+        ...
+
 
 class _Decoding:
     """An answer to a question: events while it arrives, a `Response` at the end."""
@@ -239,6 +246,9 @@ class _Decoding:
         self._provider, self._request, self._emit, self._hint = provider, request, emit, hint
         self._decoder: Decoder | None = None
         self._simulated = False
+
+    def start(self) -> None:
+        self._emit(Started())
 
     def begin(self, headers: Headers, *, simulated: bool) -> None:
         self._simulated = simulated
@@ -253,12 +263,12 @@ class _Decoding:
         return shown
 
     def finish(self) -> Response:
-        return self._marked(cast("Decoder", self._decoder).finish())
+        return self.marked(cast("Decoder", self._decoder).finish())
 
     def so_far(self) -> Response | None:
-        return self._marked(self._decoder.partial()) if self._decoder else None
+        return self.marked(self._decoder.partial()) if self._decoder else None
 
-    def _marked(self, response: Response) -> Response:
+    def marked(self, response: Response) -> Response:
         return replace(response, source="simulated") if self._simulated else response
 
 
@@ -268,6 +278,9 @@ class _Collecting(Generic[T]):
     def __init__(self, read: Callable[[bytes], T]) -> None:
         self._read = read
         self._pieces: list[bytes] = []
+
+    def start(self) -> None:
+        pass
 
     def begin(self, headers: Headers, *, simulated: bool) -> None:
         pass
@@ -281,6 +294,9 @@ class _Collecting(Generic[T]):
 
     def so_far(self) -> Response | None:
         return None
+
+    def marked(self, response: Response) -> Response:
+        return response
 
 
 def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:

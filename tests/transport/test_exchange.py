@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import httpx2
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestrator_nb import errors
 from orchestrator_nb.calls import Delta, Started
 from orchestrator_nb.providers import mishaps
+from orchestrator_nb.providers.keys import EnvironmentKeys
 from orchestrator_nb.providers.network import Network
 
 BOTH = pytest.mark.parametrize("transport", ["thin", "httpx2"])
@@ -76,6 +78,26 @@ def test_only_an_answer_from_loopback_that_says_so_is_marked_simulated(far):
     marked = far.http(far.chat(), "200 OK", "application/json", "x-simulated: 1")
     assert run(outcome(far, marked)).source == "simulated"
     assert run(outcome(far, far.OK)).source == "live"
+
+
+def test_a_broken_answer_of_the_simulator_is_marked_too(far):
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-simulated: 1\r\nconnection: close\r\n\r\n"
+
+    async def cut(_request, writer):
+        writer.write(head + far.event("So far"))
+        await writer.drain()
+        writer.close()
+
+    assert run(outcome(far, cut, stream=True)).response.source == "simulated"
+
+
+def test_a_call_without_its_key_never_starts(far):
+    async def main():
+        events = []
+        error = await far.ask("http://127.0.0.1:9", keys=EnvironmentKeys({}), emit=events.append)
+        return type(error), events
+
+    assert run(main()) == (errors.KeyMissing, [])
 
 
 def test_rate_limit_headers_are_handed_to_the_limiter(far):
@@ -270,6 +292,18 @@ def test_signs_of_life_alone_do_not_keep_a_stream_alive(far, sign):
     error = run(outcome(far, answer, stream=True, first_byte_s=0.1, payload_s=0.1, gap_s=5))
     assert type(error) is errors.Timeout
     assert "signs of life" in str(error)
+
+
+def test_no_piece_is_slow_to_be_told_from_a_sign_of_life(far):
+    pieces = [b"\n" * 60_000 + b"x: 1\n\n", b": " * 30_000 + b"\nid: 1\n\n"]
+
+    async def answer(_request, writer):
+        writer.write(far.STREAM_HEAD + b"".join(map(far.chunk, pieces)) + far.chunk(far.event("All", "stop")))
+        writer.write(far.chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    started = time.monotonic()
+    assert run(outcome(far, answer, stream=True)).text == "All"
+    assert time.monotonic() - started < 2
 
 
 def test_the_whole_attempt_has_a_clock_that_pieces_do_not_move(far):
