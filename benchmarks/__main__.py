@@ -7,12 +7,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from statistics import median
 
 from benchmarks import calls, litellm_venv, machine, report
-from benchmarks.calls import CPU_SCENES, LATENCY, PACE, Effort, Scene, middle, rounds
+from benchmarks.calls import CPU_SCENES, LATENCY, PACE, PARALLEL, Effort, Scene, middle, rounds
 from benchmarks.contenders import NAMES
 from benchmarks.machine import MIB
 from benchmarks.processes import Worker, mock, output, worker
@@ -26,8 +26,8 @@ Scenes = dict[str, dict[str, list[Measured]]]
 class Bench:
     """One run: its effort, and what has been measured so far."""
 
-    def __init__(self, effort: Effort, names: list[str]) -> None:
-        self.effort, self.names = effort, names
+    def __init__(self, effort: Effort, names: list[str], parallel: Sequence[int] = PARALLEL) -> None:
+        self.effort, self.names, self.parallel = effort, names, parallel
         self.figures: dict[str, float] = {}
         self.scenes: Scenes = {}
         self.versions: dict[str, str] = {}
@@ -53,9 +53,9 @@ class Bench:
 
     def cpu(self) -> None:
         """CPU per call at three widths, plain and streamed."""
-        self.compare(list(CPU_SCENES))
+        self.compare([scene for scene in CPU_SCENES if scene.parallel in self.parallel])
         for kind in ("plain", "streamed"):
-            by_name = self.scenes[f"{kind} 128"]
+            by_name = self.scenes.get(f"{kind} 128", {})
             if {"ours", "raw_aiohttp"} <= by_name.keys():
                 self.figures[f"{kind} cpu / raw"] = report.ratio(by_name, "ours", "raw_aiohttp", _cpu)
             if {"ours", "litellm_sdk"} <= by_name.keys():
@@ -139,6 +139,15 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--contenders", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME", help=f"of {' '.join(NAMES)}"
     )
+    parser.add_argument(
+        "--parallel",
+        nargs="+",
+        type=int,
+        choices=PARALLEL,
+        default=PARALLEL,
+        metavar="N",
+        help=f"of {PARALLEL}, for the CPU",
+    )
     return parser.parse_args(argv)
 
 
@@ -146,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the parts, print the tables, keep the JSON. The exit code says whether the benchmark ran, not whether goals were met."""
     asked = arguments(argv)
     parts = asked.only or [part for part in PARTS if part != "rate" or asked.rate]
-    bench, started = Bench(EFFORTS[asked.effort], asked.contenders), time.perf_counter()
+    bench, started = Bench(EFFORTS[asked.effort], asked.contenders, asked.parallel), time.perf_counter()
     say(f"{machine.name()}; load {os.getloadavg()[0]:.1f} before the run")
     for part in parts:
         say(f"{part} ...")
