@@ -273,7 +273,7 @@ def test_pieces_that_do_not_add_up_to_the_whole_are_a_bad_response():
 
 def test_a_second_choice_is_not_mixed_into_the_first():
     other = {"choices": [{"index": 1, "delta": {"content": "B"}}]}
-    outcome = chat(say("A"), other, say(None, "stop"), b"[DONE]")
+    outcome = chat(say("A"), other, other, other, say(None, "stop"), b"[DONE]")
     assert outcome.response is not None
     assert outcome.response.text == "A"
     assert outcome.response.notices

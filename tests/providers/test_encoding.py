@@ -188,6 +188,13 @@ def test_a_parameter_that_the_model_refuses_is_left_out_with_a_sentence():
     assert wire(request).notices == ("anthropic/some-model takes no temperature; it was not sent.",)
 
 
+@pytest.mark.parametrize("folder", ["gemini", "openai_chat", "openai_responses", "mistral", "ollama"])
+def test_a_dialect_that_has_the_parameter_leaves_it_out_too(folder: str):
+    request = asked(folder, spec={"refuses": frozenset({"temperature"})}, temperature=0.2)
+    assert body(request) == BARE[folder][1]
+    assert wire(request).notices == (f"{folder}/some-model takes no temperature; it was not sent.",)
+
+
 def test_anthropic_gets_the_old_version_only_for_sampling_that_the_model_takes():
     assert wire(asked("anthropic")).headers["anthropic-version"] == "2026-10-21"
     assert wire(asked("anthropic", temperature=0.2)).headers["anthropic-version"] == "2023-06-01"

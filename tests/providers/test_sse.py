@@ -35,6 +35,7 @@ def drain(reader: EventReader | LineReader, chunk: bytes, times: int) -> None:
         (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
         (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
         (b"data: a\n\r\ndata: b\r\r\n", [b"a", b"b"]),
+        (b"data: a\r\ndata: b\r\n\r\n", [b"a\nb"]),
         (b"data: a", [b"a"]),
         (b"data: a\ndata: b", [b"a\nb"]),
         (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
