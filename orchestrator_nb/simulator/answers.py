@@ -40,8 +40,11 @@ def _number(seed: int, ask: Ask, sample: int) -> int:
 
 
 def _text(ask: Ask, choose: Random) -> str:
-    if ask.schema is not None:
-        return json.dumps(instance(ask.schema, ask.prompt, choose), ensure_ascii=False)
+    schema = (
+        ask.schema if ask.schema is not None else _described(f"{ask.system}\n{ask.prompt}") if ask.json_mode else None
+    )
+    if schema is not None:
+        return json.dumps(instance(schema, ask.prompt, choose), ensure_ascii=False)
     if ask.json_mode:
         value: dict[str, Any] = {
             "answer": prose.write(ask.prompt, "plain", choose),
@@ -49,6 +52,18 @@ def _text(ask: Ask, choose: Random) -> str:
         }
         return json.dumps(value, ensure_ascii=False)
     return prose.write(ask.prompt, ask.model.style, choose)
+
+
+def _described(text: str) -> dict[str, Any] | None:
+    """The JSON Schema of an object that the text holds: in JSON mode a model keeps to one that it is told in words."""
+    for start in (place.start() for place in re.finditer(r"\{", text)):
+        try:
+            value, _ = json.JSONDecoder().raw_decode(text, start)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("properties"), dict):
+            return value
+    return None
 
 
 def _calls(ask: Ask, choose: Random) -> tuple[ToolCall, ...]:

@@ -20,9 +20,10 @@ _COMMON = frozenset(
     """a about above after again all also an and answer any are as at be because been before being best between both briefly but by can compare could
     describe did do does doing each exactly explain few find following for from get give given has have how i if in into is it its just keep least less
     let like list made make many me mention more most much must my name no not now of on one only or other our out over please reply respond return say
-    sentence sentences should short show single so some such summarise summarize tell ten than that the their them then there these they this those three
+    sentence sentences should short show single so some such summarise summarize tell ten than that the their them translate classify abstract text following paper review then there these they this those three
     to too two under up use using very want was we were what when where which while who why will with word words would write yes you your""".split()
 )
+_LINKS = frozenset({"of", "the", "in", "on", "and", "for", "to", "a"})
 _GOOD = frozenset(
     """amazing beautiful best brilliant delightful enjoy enjoyed excellent fantastic fast fine friendly good great happy helpful love loved lovely nice
     perfect pleasant reliable superb thanks wonderful works""".split()
@@ -55,7 +56,7 @@ OPENINGS = {
         "Happy to help: think of {topic} as {a} meeting {b}.",
         "Let us take {topic} step by step, starting with {a}.",
     ),
-    "brisk": ("{Topic}: {a}.", "Mostly {a}.", "{Topic} means {a}, above all."),
+    "brisk": ("{Topic}: {a}.", "{Topic}: mostly {a}.", "{Topic} means {a}, above all."),
     "essay": (
         "To speak of {topic} is to speak of {a}, and of what becomes of it over time.",
         "There is an old tension in {topic} between {a} and {b}.",
@@ -68,7 +69,7 @@ MIDDLES = (
     "Most accounts of {topic} overlook {b}, although it explains a good deal.",
     "In practice {a} and {b} pull in different directions.",
     "A small example makes this concrete: change {a} a little and {b} shifts with it.",
-    "There is good support for {a}, while {b} is still debated.",
+    "There is good support for {a}, while the part of {b} is still debated.",
     "What looks like {b} is often {a} seen from further away.",
     "It helps to separate {a} from {b} before drawing conclusions.",
 )
@@ -94,7 +95,7 @@ IDEAS = (
     "patience",
     "structure",
     "feedback",
-    "trade-offs",
+    "compromise",
     "attention",
     "scale",
     "clarity",
@@ -107,7 +108,7 @@ IDEAS = (
 
 def write(prompt: str, style: str, choose: Random) -> str:
     """An answer to the prompt in the style of a model."""
-    for form in (_sum, _sentiment, _yes_or_no, _number, _choice, _one_word):
+    for form in (_echo, _sum, _sentiment, _yes_or_no, _number, _choice, _one_word):
         answer = form(prompt, choose)
         if answer:
             return answer
@@ -128,21 +129,44 @@ def muse(prompt: str, choose: Random) -> str:
 @lru_cache(maxsize=4096)
 def keywords(prompt: str) -> tuple[str, ...]:
     """The words of the prompt that carry its meaning, in order, each once."""
-    words = re.findall(r"[^\W\d_][\w'’-]{2,}", prompt[-4000:])
+    words = re.findall(r"[^\W\d_][\w'’-]+\w", prompt[-4000:])
     return tuple(dict.fromkeys(word for word in words if word.lower() not in _COMMON))
 
 
 def _matter(prompt: str, choose: Random) -> tuple[str, str, str]:
     words = keywords(prompt)
-    topic = " ".join(words[:2]) if words else "this"
-    rest = [*words[2:], *choose.sample(IDEAS, 2)]
+    topic = _topic(prompt, words)
+    rest = [*(word for word in words if word not in topic), *choose.sample(IDEAS, 2)]
     a = choose.choice(rest)
     b = choose.choice([word for word in rest if word != a] or ["context"])
     return topic, a, b
 
 
+def _topic(prompt: str, words: tuple[str, ...]) -> str:
+    """The first word that matters and those that it is bound to: ``capital of France``, ``remote work``."""
+    if not words:
+        return "this"
+    found = re.search(
+        rf"{re.escape(words[0])}(?:(?:\s+(?:of|the|in|on|and|for|to|a))*\s+([^\W\d_][\w'’-]+\w)){{0,3}}",
+        prompt[-4000:],
+    )
+    phrase = found[0] if found else words[0]
+    kept = [word for word in phrase.split() if word in words or word in _LINKS]
+    while kept and kept[-1] in _LINKS:
+        kept.pop()
+    return " ".join(kept) or words[0]
+
+
 def _asks(prompt: str, pattern: str) -> re.Match[str] | None:
     return re.search(pattern, prompt, re.IGNORECASE)
+
+
+def _echo(prompt: str, choose: Random) -> str:
+    found = _asks(
+        prompt,
+        r"\b(?:reply|respond|answer|say|repeat|return|write)\b[^.\n]{0,40}?\b(?:exactly|only)(?:\s+the words?\s+[\"'`]?|\s*:\s*[\"'`]?|\s+[\"'`])([^\"'`\n.]{1,80})",
+    )
+    return found[1].strip() if found else ""
 
 
 def _sum(prompt: str, choose: Random) -> str:

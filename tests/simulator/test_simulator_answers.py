@@ -91,6 +91,8 @@ def test_a_lively_simulator_answers_a_repeated_prompt_differently_unless_it_is_s
         ("Explain tides in two sentences.", lambda said: said.count(". ") == 1 and said.endswith((".", "?"))),
         ("Explain tides in exactly 12 words", lambda said: len(said.split()) == 12),
         ("Give four reasons for tides", lambda said: said.count("\n- ") == 4),
+        ("Reply with exactly the word OK", lambda said: said == "OK"),
+        ("What are the main risks of remote work?", lambda said: "isks of remote work" in said),
         ("Why do ocean tides follow the moon?", lambda said: "ocean" in said.lower()),
     ],
 )
