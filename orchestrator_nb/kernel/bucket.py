@@ -30,7 +30,7 @@ class Bucket:
 
     def __init__(self, rate: float | None = None) -> None:
         self.rate = self.most = rate
-        self.size = self.level = _a_seconds_worth(rate)
+        self.size = self.level = _burst(rate)
         self.at = self.spent = self.seen = 0.0
         self._latest, self._heard_of = -1.0, 0.0
 
@@ -41,7 +41,7 @@ class Bucket:
         self._flow(now)
         reserve = RESERVE * self.size
         missing = min(amount, self.size - reserve) + reserve - self.level
-        return missing / (SAFETY * self.rate) + TICK_S if missing > 0 else 0.0
+        return missing / (SAFETY * self.rate) + TICK_S if missing > 1e-9 * self.size else 0.0
 
     def take(self, now: float, amount: float) -> Mark:
         """Spend ``amount``."""
@@ -67,12 +67,16 @@ class Bucket:
             self.size = min(self.size, limit)
             return
         self.seen = min(limit, max(self.seen, remaining + 1))
-        self.size = self.seen
+        self.size = self.seen if self.most is None else min(self.size, self.seen)
         self._heard_of += mark.amount
         if mark.spent > self._latest:
-            self._latest, self.at = mark.spent, now
+            self._flow(now)
+            self._latest = mark.spent
             flowed = SAFETY * self.rate * (now - mark.at)
-            self.level = min(self.size, remaining + flowed) - self._spent_since(mark)
+            level = min(self.size, remaining + flowed) - self._spent_since(mark)
+            self.level = (
+                level if self.most is None else min(self.level, level)
+            )  # a limit that was set is kept whatever they say
         self.level = min(self.level, self.size)
 
     def _spent_since(self, mark: Mark) -> float:
@@ -83,7 +87,7 @@ class Bucket:
     def restart(self, at: float, rate: float | None = None) -> None:
         """Empty but for one: what comes after the moment ``at`` is paced. ``rate`` replaces what was known."""
         if rate is not None:
-            self.rate, self.size = rate, _a_seconds_worth(rate)
+            self.rate, self.size = rate, _burst(rate)
         if self.rate is not None:
             self.level, self.at = min(1.0 + RESERVE * self.size, self.size), at
 
@@ -94,5 +98,6 @@ class Bucket:
         self.at = max(self.at, now)
 
 
-def _a_seconds_worth(rate: float | None) -> float:
-    return math.inf if rate is None else max(1.0, rate)
+def _burst(rate: float | None) -> float:
+    """Half a second's worth: a vendor that allows a second's worth at once still has room when requests bunch up on their way."""
+    return math.inf if rate is None else max(1.0, rate / 2)
