@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.errors import OrchestratorError, ProviderError, UserError
     from orchestrator_nb.messages import Image, Message, Text
-    from orchestrator_nb.session import Session, session
+    from orchestrator_nb.sessions import Session, session
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,10 +36,10 @@ _HOME_OF = {
     "Message": "messages",
     "OrchestratorError": "errors",
     "ProviderError": "errors",
-    "Session": "session",
+    "Session": "sessions",
     "Text": "messages",
     "UserError": "errors",
-    "session": "session",
+    "session": "sessions",
 }
 
 

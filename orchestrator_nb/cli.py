@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.catalog import ModelSpec
-    from orchestrator_nb.session import Session
+    from orchestrator_nb.sessions import Session
 
 
 class _Group(click.Group):
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _open() -> Session:
-    from orchestrator_nb.session import Session  # help and usage errors must not wait for it
+    from orchestrator_nb.sessions import Session  # help and usage errors must not wait for it
 
     return Session.open()
 

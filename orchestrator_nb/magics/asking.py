@@ -18,7 +18,7 @@ from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.safe_text import plain
-from orchestrator_nb.session import Session
+from orchestrator_nb.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the session brings pandas, pydantic and HTTP: it is opened 
     import pandas as pd
 
     from orchestrator_nb.magics.asking import Asked
-    from orchestrator_nb.session import Session
+    from orchestrator_nb.sessions import Session
 
 
 class Magics:
@@ -99,6 +99,6 @@ no_var_expand(Magics.line)
 
 
 def _notebook_session() -> Session:
-    from orchestrator_nb.session import session
+    from orchestrator_nb.sessions import session
 
     return session()

@@ -22,7 +22,7 @@ from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.results.view import view
 from orchestrator_nb.runs import Call, Run
-from orchestrator_nb.session import Session
+from orchestrator_nb.sessions import Session
 
 FIRST_S: Final = 0.15
 """An answer that is there sooner is shown at once in its final form, without a flicker."""

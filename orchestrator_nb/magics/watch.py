@@ -20,7 +20,7 @@ SETTLE_S: Final = 0.7
 
 
 class Job(Protocol):
-    """What is waited for; see `orchestrator_nb.session.Job`."""
+    """What is waited for; see `orchestrator_nb.sessions.Job`."""
 
     @property
     def done(self) -> bool:

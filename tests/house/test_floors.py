@@ -16,7 +16,7 @@ FLOORS = [
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis"},  # things made of calls
     {"job"},  # a grid on its way through the kernel
-    {"session"},  # where it is put together
+    {"sessions"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only
@@ -74,7 +74,7 @@ def wrong_way(module: str, target: str) -> bool:
     if here in ASIDE:
         return floor(there) > 0
     if there in ASIDE:
-        return floor(here) < floor("session")
+        return floor(here) < floor("sessions")
     return floor(there) > floor(here) or (floor(there) == floor(here) and here in APART)
 
 
@@ -108,7 +108,7 @@ def test_a_value_module_imports_alone_and_brings_nothing_heavy(name):
 
 
 def test_the_rule_catches_an_import_that_points_up():
-    assert wrong_way("orchestrator_nb.kernel.retry", "orchestrator_nb.session")
+    assert wrong_way("orchestrator_nb.kernel.retry", "orchestrator_nb.sessions")
     assert wrong_way("orchestrator_nb.config.layers", "orchestrator_nb.providers.http")
     assert wrong_way("orchestrator_nb.simulator.server", "orchestrator_nb.providers.sse")
-    assert not wrong_way("orchestrator_nb.session", "orchestrator_nb.kernel.portal")
+    assert not wrong_way("orchestrator_nb.sessions", "orchestrator_nb.kernel.portal")

@@ -25,7 +25,7 @@ def shell(monkeypatch):
     """A terminal-like shell whose magics use a session of their own, with the simulator on."""
     from orchestrator_nb import session as module
     from orchestrator_nb.magics.extension import load, unload
-    from orchestrator_nb.session import Session
+    from orchestrator_nb.sessions import Session
 
     with Session.open(cwd=None) as own:
         own.simulate(True)

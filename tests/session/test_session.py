@@ -47,7 +47,7 @@ def test_leaving_a_stream_early_cancels_the_call(session):
 
 
 def test_a_schema_gives_parsed_columns(session):
-    frame = session.compare("Who wrote Middlemarch?", ["sonnet", "gpt", "flash"], schema="author, year int")
+    frame = session.compare("Who wrote Middlemarch?", FIVE, schema="author, year int")
     assert frame["year"].dtype == "Int64"
     assert frame["parsed"].map(type).eq(dict).all()
 
