@@ -51,6 +51,7 @@ class Contender:
             (home / "config").mkdir(parents=True)
             vendor = VENDOR.format(base=base, parallel=parallel, model=MODEL)
             (home / "config" / "models.yaml").write_text(vendor)
+            (home / "config" / "config.yaml").write_text(f"limits: {{parallel: {parallel}}}\n")
             self._sessions[base, parallel] = Session.open(
                 home=home, cwd=home, environ={"MOCK_KEY": "mock-key-of-no-value"}
             )
