@@ -117,7 +117,7 @@ class ProviderError(OrchestratorError):
     """A call failed on the far side or on the way.
 
     ``response`` holds what was received before it failed (text so far, usage), ``partial`` its text. ``billed`` says who pays:
-    "no" (nothing was generated), "maybe" (the end is unknown: worst case), "yes" (tokens seen).
+    "no" (nothing was generated), "maybe" (the end is unknown: worst case), "yes" (tokens seen). ``simulated`` says that the simulator answered so.
     """
 
     retries: ClassVar[bool] = False
@@ -139,7 +139,7 @@ class ProviderError(OrchestratorError):
         self.kind: Kind = kind
         self.vendor, self.model, self.status, self.request_id = vendor, model, status, request_id
         self.verdict = verdict or Verdict(self.retries, kind)
-        self.response, self.billed = response, billed
+        self.response, self.billed, self.simulated = response, billed, False
 
     @property
     def partial(self) -> str:

@@ -17,8 +17,8 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -188,9 +188,7 @@ class Session:
     ) -> Job:
         """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run."""
         stop = Stop()
-        run = self._run(
-            plan, self._current().handler, progress or _nothing, parallel, timeout_s, on_error == "stop", stop
-        )
+        run = self._run(plan, self._current(), progress or _nothing, parallel, timeout_s, on_error == "stop", stop)
         return Job(self._portal, self._portal.submit(run), stop)
 
     def run(self, plan: Plan, **how: Any) -> Run:
@@ -275,13 +273,13 @@ class Session:
     def _current(self) -> _Line:
         with self._lock:
             if self._line is None:
-                self._line = _Line.build(self.config, self._catalog(), self._keys(), self._clock)
+                self._line = _Line(self.config, self._catalog(), self._keys(), self._clock)
             return self._line
 
     def _drop_line(self) -> None:
         line, self._line = self._line, None
         if line:
-            self._portal.submit(line.exchange.aclose())
+            self._portal.submit(line.drop())
 
     def _catalog(self) -> Catalog:
         catalog = self.config.catalog
@@ -318,7 +316,7 @@ class Session:
     async def _run(
         self,
         plan: Plan,
-        handler: Handler,
+        line: _Line,
         progress: Progress,
         parallel: int | None,
         timeout_s: float | None,
@@ -328,17 +326,18 @@ class Session:
         run_id = new_run_id(self._clock.wall(), secrets.token_bytes(3))
         began = self._clock.monotonic()
         limits = self.config.settings.limits
-        calls = await fan_out(
-            handler,
-            plan.items,
-            parallel=parallel or limits.parallel,
-            clock=self._clock,
-            run_id=run_id,
-            stop_on_error=stop_on_error,
-            progress=progress,
-            timeout_s=timeout_s or limits.run_timeout_s,
-            stop=stop,
-        )
+        async with line.in_use() as handler:
+            calls = await fan_out(
+                handler,
+                plan.items,
+                parallel=parallel or limits.parallel,
+                clock=self._clock,
+                run_id=run_id,
+                stop_on_error=stop_on_error,
+                progress=progress,
+                timeout_s=timeout_s or limits.run_timeout_s,
+                stop=stop,
+            )
         notices = (*self.config.notices, *plan.items.notices)
         self.last = Run(run_id, calls, versions(), notices, self._clock.monotonic() - began)
         return self.last
@@ -349,28 +348,45 @@ class Session:
         return frame(run)
 
 
-@dataclass(frozen=True, slots=True)
 class _Line:
-    """Everything one catalogue's calls go through; replaced as a whole when settings change."""
+    """Everything one catalogue's calls go through; replaced as a whole when settings change. Runs under way keep theirs to their end."""
 
-    catalog: Catalog
-    exchange: Exchange
-    handler: Handler
-
-    @classmethod
-    def build(cls, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> _Line:
+    def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> None:
         settings = config.settings
         limiter = Limiter(clock, parallel=settings.limits.parallel)
-        exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
+        self.catalog = catalog
+        self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
+        self.breaker = Breaker(clock)
+        self._runs, self._dropped = 0, False
         layers: list[Layer] = [  # outermost first
             structured(),  # judges the whole answer, so nothing may come after it
             priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
             continued(),  # each hop is a call of its own below
             retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
             limiter.layer,  # a place and the rate, for each attempt
-            Breaker(clock).layer,  # innermost: judges at the moment of sending, also for those who queued
+            self.breaker.layer,  # innermost: judges at the moment of sending, also for those who queued
         ]
-        return cls(catalog, exchange, build(exchange, layers))
+        self.handler: Handler = build(self.exchange, layers)
+
+    @contextlib.asynccontextmanager
+    async def in_use(self) -> AsyncIterator[Handler]:
+        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again."""
+        self.breaker.reset()
+        self._runs += 1
+        try:
+            yield self.handler
+        finally:
+            self._runs -= 1
+            await self._close_if_over()
+
+    async def drop(self) -> None:
+        """Close when the last run has ended."""
+        self._dropped = True
+        await self._close_if_over()
+
+    async def _close_if_over(self) -> None:
+        if self._dropped and not self._runs:
+            await self.exchange.aclose()
 
 
 def versions() -> dict[str, str]:

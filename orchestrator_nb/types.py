@@ -8,6 +8,7 @@ from typing import Protocol
 
 from orchestrator_nb.calls import Event, Request, Response
 from orchestrator_nb.catalog import ModelSpec, Vendor
+from orchestrator_nb.errors import Kind
 from orchestrator_nb.secret import Secret
 
 Emit = Callable[[Event], None]
@@ -79,6 +80,8 @@ class Provider(Protocol):
 
     kind: str
     auth: AuthStyle
+    advice: Mapping[Kind, str]
+    """For kinds of error, the sentence that tells the user of this vendor what to do next."""
 
     def encode(self, request: Request) -> Wire:
         """The vendor's request. Raises `UserError` for what this model cannot do and may not be dropped."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator_nb.calls import Delta, Event, Response, Retrying, Started
+from orchestrator_nb.calls import Delta, Event, Response, Retrying, Source, Started
 from orchestrator_nb.errors import Cancelled, OrchestratorError
 from orchestrator_nb.messages import Text
 from orchestrator_nb.runs import Call, Item
@@ -23,18 +23,24 @@ async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id
     """
     watch = _Stopwatch(emit, clock)
     response, error = await _outcome(handler, item, watch)
-    answer = response or getattr(error, "response", None)
     return Call(
         item,
         call_id,
         response,
         error,
-        source=answer.source if answer else "live",
+        source=_source(response, error),
         started_at=watch.started_at,
         latency_s=clock.monotonic() - watch.since,
         ttft_s=watch.ttft_s,
         attempts=watch.attempts,
     )
+
+
+def _source(response: Response | None, error: OrchestratorError | None) -> Source:
+    answer = response or getattr(error, "response", None)
+    if answer is not None:
+        return answer.source
+    return "simulated" if getattr(error, "simulated", False) else "live"
 
 
 async def _outcome(handler: Handler, item: Item, watch: _Stopwatch) -> tuple[Response | None, OrchestratorError | None]:

@@ -129,7 +129,10 @@ class Exchange:
         except asyncio.CancelledError as caught:
             caught.__context__ = None
             raise caught.with_traceback(None)  # noqa: B904 - the frames below hold the request
-        return _presentable(outcome, call, secret) if isinstance(outcome, ProviderError) else outcome
+        if isinstance(outcome, ProviderError):
+            outcome.simulated = reading.simulated
+            return _presentable(outcome, call, secret)
+        return outcome
 
     async def _converse(
         self, call: _Call, secret: Secret | None, reading: _Reading[T], clocks: Clocks
@@ -171,7 +174,8 @@ class Exchange:
         if not _compressed(headers):
             said = await _beginning(body, self._network.error_bytes)
         said = redacted(said.decode("latin-1"), secret, call.target.url).encode("latin-1")
-        return fault(status, headers, said, vendor=vendor, model=model)
+        advice = self._provider(call.vendor).advice
+        return fault(status, headers, said, vendor=vendor, model=model, advice=advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,9 @@ class _Call:
 
 
 class _Reading(Protocol[T_co]):
-    """What becomes of an answer's bytes."""
+    """What becomes of an answer's bytes. ``simulated`` says that they come from the simulator."""
+
+    simulated: bool
 
     def start(self) -> None: ...
 
@@ -245,13 +251,13 @@ class _Decoding:
     def __init__(self, provider: Provider, request: Request, emit: Emit, hint: Callable[[Headers], None]) -> None:
         self._provider, self._request, self._emit, self._hint = provider, request, emit, hint
         self._decoder: Decoder | None = None
-        self._simulated = False
+        self.simulated = False
 
     def start(self) -> None:
         self._emit(Started())
 
     def begin(self, headers: Headers, *, simulated: bool) -> None:
-        self._simulated = simulated
+        self.simulated = simulated
         self._hint(headers)
         self._decoder = self._provider.decoder(self._request, headers)
 
@@ -269,7 +275,7 @@ class _Decoding:
         return self.marked(self._decoder.partial()) if self._decoder else None
 
     def marked(self, response: Response) -> Response:
-        return replace(response, source="simulated") if self._simulated else response
+        return replace(response, source="simulated") if self.simulated else response
 
 
 class _Collecting(Generic[T]):
@@ -278,12 +284,13 @@ class _Collecting(Generic[T]):
     def __init__(self, read: Callable[[bytes], T]) -> None:
         self._read = read
         self._pieces: list[bytes] = []
+        self.simulated = False
 
     def start(self) -> None:
         pass
 
     def begin(self, headers: Headers, *, simulated: bool) -> None:
-        pass
+        self.simulated = simulated
 
     def feed(self, chunk: bytes) -> bool:
         self._pieces.append(chunk)

@@ -46,6 +46,12 @@ def test_leaving_a_stream_early_cancels_the_call(session):
     assert session.ask("And now?", "sonnet").text
 
 
+def test_a_failure_from_the_simulator_is_marked_as_such(session):
+    frame = session.compare("Hello", ["anthropic/sim-400", "mistral/sim-disconnect"])
+    assert frame["error_kind"].notna().all()
+    assert set(frame["source"]) == {"simulated"}
+
+
 def test_a_schema_gives_parsed_columns(session):
     frame = session.compare("Who wrote Middlemarch?", FIVE, schema="author, year int")
     assert frame["year"].dtype == "Int64"
