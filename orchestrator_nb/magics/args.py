@@ -12,10 +12,12 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.words import split
+
+OnError = Literal["return", "continue", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Line:
     files: tuple[str, ...] = ()
     max_parallel: int | None = None
     timeout: float | None = None
-    on_error: str = "continue"
+    on_error: OnError = "continue"
     no_stream: bool = False
     quiet: bool = False
     dry_run: bool = False
@@ -67,7 +69,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-ON_ERROR: Final = ("return", "continue", "stop")
+ON_ERROR: Final[tuple[OnError, ...]] = ("return", "continue", "stop")
 
 OPTIONS: Final = (
     Option(("-m", "--model"), ("MODEL",), "a model, the same as naming it; repeatable", {"action": "append"}),

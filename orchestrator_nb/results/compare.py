@@ -5,6 +5,7 @@ Works on any frame that still has the columns it needs, so also after filtering,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,8 @@ from orchestrator_nb.results.safe_text import escape, plain, safe_html
 NEEDS: Final = ("prompt", "model", "text")
 PROMPTS: Final = 50
 """Prompts that are shown; the rest are counted."""
+ABREAST: Final = 3
+"""Models that stand side by side when there is a single prompt."""
 SAMPLES: Final = 10
 """Answers that are shown in one cell; the rest are counted."""
 FOLD: Final = 600
@@ -51,11 +54,22 @@ class Comparison:
         if not self.rows:
             return '<div class="onb-note">No calls to compare.</div>'
         size = sum(len(a.text) for _prompt, cells in self.rows[:PROMPTS] for cell in cells.values() for a in cell)
+        if len(self.rows) == 1 and len(self.models) > ABREAST:
+            return self._stacked(*self.rows[0], size <= FORMATTED)
         rows = [
             row_of([_prompt_html(prompt), *(_cell(cells.get(model, ()), size <= FORMATTED) for model in self.models)])
             for prompt, cells in self.rows[:PROMPTS]
         ]
         return table(["prompt", *self.models], rows) + self._more(_note)
+
+    def _stacked(self, prompt: str, cells: Mapping[str, tuple[Answer, ...]], formatted: bool) -> str:
+        """One prompt and many models: a line per model, for a page is not wide enough for a column each."""
+        asked = f'<div class="onb-note onb-text">{_folded(prompt, escape(prompt))}</div>'
+        rows = (
+            row_of([f'<th scope="row">{escape(model)}</th>', _cell(cells.get(model, ()), formatted)])
+            for model in self.models
+        )
+        return asked + table(["model", "answer"], rows)
 
     @property
     def text(self) -> str:
@@ -90,8 +104,19 @@ def compare(frame: pd.DataFrame) -> Comparison:
     rows: dict[str, dict[str, list[Answer]]] = {}
     for prompt, model, text, error in zip(_texts(frame["prompt"]), models, _texts(frame["text"]), errors, strict=True):
         rows.setdefault(prompt, {}).setdefault(model, []).append(Answer(text, error))
-    done = tuple((prompt, {model: tuple(cell) for model, cell in cells.items()}) for prompt, cells in rows.items())
+    done = tuple(
+        (prompt, {model: tuple(_merged(cell)) for model, cell in cells.items()}) for prompt, cells in rows.items()
+    )
     return Comparison(tuple(dict.fromkeys(models)), done)
+
+
+def _merged(answers: Sequence[Answer]) -> Iterator[Answer]:
+    """A failure without a text stands once, with its number: ten calls that were not asked say so once."""
+    times = Counter(answer for answer in answers if not answer.text)
+    for answer, number in {answer: times[answer] for answer in answers if times[answer] > 1}.items():
+        times[answer] = 0
+        yield Answer("", f"{answer.error} (×{number:,})")
+    yield from (answer for answer in answers if answer.text or times[answer])
 
 
 def _labels(frame: pd.DataFrame) -> list[str]:

@@ -210,8 +210,8 @@ class Progress:
         colour = " onb-error" if card.state == "failed" else ""
         told = f'<div class="onb-tail"><div class="onb-text{colour}">{escape(card.tail)}</div></div>'
         cells = [
-            f'<th scope="row">{escape(card.model)}</th>',
-            _td(escape(card.prompt)),
+            f'<th scope="row"><span class="onb-short">{escape(card.model)}</span></th>',
+            f'<td class="onb-clip">{escape(card.prompt)}</td>',
             f'<td class="onb-short">{escape(card.state)}</td>',
             _td(told),
         ]

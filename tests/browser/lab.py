@@ -24,6 +24,10 @@ import nbformat
 from playwright.sync_api import Page, sync_playwright
 
 SHOTS = Path(__file__).parent / "shots"
+SETTINGS = {
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+    "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is drawn, also those out of sight
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -65,9 +69,10 @@ def serve(folder: Path) -> Iterator[Server]:
     root, state = folder / "notebooks", folder / "state"
     for path in (root, state):
         path.mkdir(parents=True, exist_ok=True)
-    quiet = state / "settings/@jupyterlab/apputils-extension"
-    quiet.mkdir(parents=True)
-    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    for name, settings in SETTINGS.items():
+        file = state / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(settings)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -198,6 +203,19 @@ class Notebook:
             cell,
         )
         self.wait_ran(timeout_s)
+
+    def sources(self) -> list[str]:
+        """The code of each code cell."""
+        return self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(w => w.model.type === 'code')
+                     .map(w => w.model.sharedModel.source)"""
+        )
+
+    def errors(self) -> list[str]:
+        """The text of every output that is an error."""
+        return self.page.locator(
+            '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
+        ).all_inner_texts()
 
     def output(self, cell: int) -> str:
         """The text of a code cell's output area, as a reader sees it."""

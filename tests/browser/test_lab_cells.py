@@ -19,7 +19,7 @@ def test_the_quickstart_runs_from_top_to_bottom(open_notebook, server):
     notebook.command("notebook:clear-all-cell-outputs")
     notebook.run_all()
     notebook.shoot_all("quickstart")
-    [wrong] = notebook.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts()
+    [wrong] = notebook.errors()
     assert "unknown model 'sonet'; did you mean 'sonnet'" in wrong  # the one cell that shows an error
     [compared] = [i for i, cell in enumerate(notebook.sources()) if cell.startswith("%%llm answers <<")]
     assert "5 calls: 5 simulated" in notebook.output(compared)

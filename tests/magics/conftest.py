@@ -23,7 +23,7 @@ def kernel(tmp_path_factory):
 @pytest.fixture
 def shell(monkeypatch):
     """A terminal-like shell whose magics use a session of their own, with the simulator on."""
-    from orchestrator_nb import session as module
+    from orchestrator_nb import sessions as module
     from orchestrator_nb.magics.extension import load, unload
     from orchestrator_nb.sessions import Session
 

@@ -47,7 +47,7 @@ def test_a_comparison_has_a_line_per_prompt_a_column_per_model_stacked_repeats_a
     assert [prompt for prompt, _ in shown.rows] == ["first", "second"]
     assert [a.text for a in shown.rows[0][1]["two"]] == ["two-0-0", "two-0-1"]
     assert shown.html.count('<th scope="row">') == 2
-    assert shown.html.count("✗ slow down") == 2
+    assert shown.html.count("✗ slow down (×2)") == 1
     assert "one: one-1-0" in repr(shown)
 
 
