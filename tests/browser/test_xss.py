@@ -73,6 +73,9 @@ GRID = {
     "prompted": "%%llm flash sonnet --over prompt_rows -o max_tokens 40\n{{ p }}",
     "stacked": "%%llm flash sonnet haiku mini --grid case=['compare_case000z'] --repeat 2\n{{ case }}",
 }
+KEEP_THE_PAGE = """
+payloads = {name: text for name, text in payloads.items() if not re.match("meta|base|form|command|style|link", name)}
+"""  # what leads the page elsewhere would take the harness with it
 ALERT = "() => Object.keys(window).filter(name => name.startsWith('xss_'))"
 LINKS = """() => [...document.querySelectorAll('.jp-OutputArea [href], .jp-OutputArea [src], .jp-OutputArea [data-commandlinker-command]')]
     .map(e => e.getAttribute('href') || e.getAttribute('src') || 'command').filter(u => /^(javascript|data|vbscript):|^command$/i.test(u.trim()))"""
@@ -132,7 +135,8 @@ def test_no_payload_runs_or_calls_home_on_any_display_path_nor_when_reopened(ope
 
 def test_the_control_fires(open_notebook, beacon):
     notebook = open_notebook(
-        "control.ipynb", [setup_cell(beacon), 'for text in hostile("control_"): display(Markdown(text))']
+        "control.ipynb",
+        [setup_cell(beacon) + KEEP_THE_PAGE, 'for text in hostile("control_"): display(Markdown(text))'],
     )
     notebook.run_all()
     assert notebook.errors() == []
