@@ -120,8 +120,9 @@ def _why(magics: Magics, words: Words) -> None:
 
 
 def _simulate(magics: Magics, words: Words) -> None:
-    on = words.read(("switch", {"choices": ["on", "off"]})).switch == "on"
-    address = magics.session.simulate(on)
+    given = words.read(("switch", {"choices": ["on", "off"]}), ("script", _MAYBE))
+    on = given.switch == "on"
+    address = magics.session.simulate(on, given.script)
     _say(
         f"simulator on at {address}: no key, no network, no cost; answers are marked 'simulated'."
         if on

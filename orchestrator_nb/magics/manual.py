@@ -25,7 +25,7 @@ COMMANDS: Final = (
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
     Command("config", "config [KEY [VALUE]]", "all settings, one setting, or set one for good"),
     Command("why", "why KEY", "where a setting's value comes from"),
-    Command("simulate", "simulate on|off", "answer from the built-in simulator: no key, no network, no cost"),
+    Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
     Command("doctor", "doctor", "check keys, settings and the way to the vendors"),
     Command("help", "help", "this page"),
 )

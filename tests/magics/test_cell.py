@@ -115,7 +115,7 @@ def test_quiet_shows_nothing_and_dry_run_asks_nothing(shell, capsys):
         ("%llm modles", "did you mean 'models'"),
         ("%llm sonnet --repeat 3", "write %%llm"),
         ("%llm why limits.paralel", "did you mean 'parallel'"),
-        ("%llm simulate maybe", "%llm simulate on|off"),
+        ("%llm simulate maybe", "%llm simulate on [SCRIPT]|off"),
         ("%llm config limits.parallel many", "limits.parallel"),
         ("%llm last", "nothing has been asked yet"),
     ],

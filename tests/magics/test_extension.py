@@ -90,4 +90,4 @@ def test_the_help_of_the_cell_magic_has_options_and_examples(shell):
     page = shell.object_inspect_text("%%llm")
     assert "--repeat N" in page
     assert "Examples" in page
-    assert "simulate on|off" in shell.object_inspect_text("%llm")
+    assert "simulate on [SCRIPT]|off" in shell.object_inspect_text("%llm")

@@ -73,7 +73,7 @@ def test_tab_completes_models_flags_and_variables_and_leaves_prompts_alone(kerne
 
 def test_the_question_mark_shows_help_with_examples(kernel):
     assert "Examples" in kernel.help("%%llm?")
-    assert "%llm simulate on|off" in kernel.help("%llm?")
+    assert "%llm simulate on [SCRIPT]|off" in kernel.help("%llm?")
 
 
 def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works(kernel):
