@@ -38,6 +38,8 @@ Observe = Callable[[Request, RateHint], None]
 Headers = Mapping[str, str]
 
 _PAGES: Final = 100
+_ON_THE_WAY: Final = frozenset({"connection", "dns", "tls"})
+"""Kinds for which the address matters to whoever mends it."""
 _NOT_JSON: Final = re.compile(r"text/html|application/xhtml|application/pdf|(?:image|audio|video|font)/")
 _ORIGIN: Final = re.compile(r"https?://(?:[\w.-]{1,253}|\[[\da-f:.]+\]):\d{1,5}")
 _SIGNS_OF_LIFE: Final = re.compile(rb"(?>\s++|:[^\r\n]*+|event: ?ping\r?\ndata:[^\r\n]*+)++")
@@ -312,7 +314,8 @@ def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:
     if so_far is not None and row.kind in {"transient", "timeout"}:
         with suppress(ProviderError):
             return reading.finish()
-    return broken(call.name, row, so_far, *call.names)
+    where = f" at {origin(call.target.url)}" if row.kind in _ON_THE_WAY else ""
+    return broken(f"{call.name}{where}", row, so_far, *call.names)
 
 
 def _presentable(error: ProviderError, call: _Call, secret: Secret | None) -> ProviderError:

@@ -76,7 +76,7 @@ def test_nobody_listening_is_an_error_that_says_so(tmp_path):
     (tmp_path / "config" / "config.yaml").write_text("limits: {attempts: 1}\n")
     with (
         Session.open(cwd=tmp_path / "config", environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as bare,
-        pytest.raises(ProviderError, match="cannot be reached"),
+        pytest.raises(ProviderError, match="at http://127.0.0.1:9 cannot be reached"),
     ):
         bare.ask("Hello", "nowhere/m")
 
