@@ -5,6 +5,8 @@ The control shows the same texts with IPython's own ``Markdown``, which lets man
 
 import http.server
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -114,6 +116,13 @@ def look(notebook):
     return page.evaluate(ALERT), page.evaluate(LINKS)
 
 
+def export(notebook):
+    """The notebook as the HTML page that nbconvert makes."""
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook)]
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
+    return notebook.with_suffix(".html")
+
+
 def test_no_payload_runs_or_calls_home_on_any_display_path_nor_when_reopened(open_notebook, server, beacon):
     assert len(json.loads(PAYLOADS.read_text())["payloads"]) >= 34
     order = ["answer", "compare", "compared", "frames", "prompts", "prompted", "stacked", "errors", "thinking", "live"]
@@ -131,6 +140,13 @@ def test_no_payload_runs_or_calls_home_on_any_display_path_nor_when_reopened(ope
     again = open_notebook("xss.ipynb")
     assert look(again) == ([], [])
     assert beacon[1] == []
+    exported = export(server.root / "xss.ipynb")
+    again.page.route(lambda url: not url.startswith(("file:", "http://127.0.0.1")), lambda route: route.abort())
+    again.page.goto(exported.as_uri(), wait_until="domcontentloaded")
+    assert again.page.locator(".onb-box").count() > 100
+    assert look(again)[0] == []
+    assert beacon[1] == []
+    open_notebook("xss.ipynb")  # for the harness, which ends the kernel of the page that is open
 
 
 def test_the_control_fires(open_notebook, beacon):
