@@ -88,7 +88,10 @@ def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works
         assert "\n" not in shown.error
         assert shown.seconds <= 1.0
         assert kernel.value("len(part)") == 50
-        assert kernel.value("bool(set(part.error_kind.dropna()) <= {'cancelled'} and part.error_kind.notna().any())") is True
+        assert (
+            kernel.value("bool(set(part.error_kind.dropna()) <= {'cancelled'} and part.error_kind.notna().any())")
+            is True
+        )
         assert kernel.value("_ is part") is True
     assert kernel.run("%%llm after << sonnet flash\nhello").status == "ok"
     assert kernel.value("len(after) == 2 and bool(after.error.isna().all())") is True
