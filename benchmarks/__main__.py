@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -152,14 +153,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the parts, print the tables, keep the JSON. The exit code says whether the benchmark ran, not whether goals were met."""
+    """Run the parts, print the tables, keep the JSON. The exit code is 1 when a part broke; a missed goal is no failure."""
     asked = arguments(argv)
     parts = asked.only or [part for part in PARTS if part != "rate" or asked.rate]
     bench, started = Bench(EFFORTS[asked.effort], asked.contenders, asked.parallel), time.perf_counter()
     say(f"{machine.name()}; load {os.getloadavg()[0]:.1f} before the run")
-    for part in parts:
-        say(f"{part} ...")
-        getattr(bench, part)()
+    broken = [part for part in parts if not done(bench, part)]
     cpu_scenes = {name: by for name, by in bench.scenes.items() if name.split()[0] in {"plain", "streamed"}}
     if cpu_scenes:
         say("\n" + report.cpu_table(cpu_scenes))
@@ -169,7 +168,18 @@ def main(argv: list[str] | None = None) -> int:
     about = {"machine": machine.name(), "effort": asked.effort, "versions": bench.versions, "figures": bench.figures}
     place = report.save(about, bench.scenes)
     say(f"\n{', '.join(bench.versions.values())}\n{time.perf_counter() - started:.0f} s; all figures are in {place}")
-    return 0
+    return 1 if broken else 0
+
+
+def done(bench: Bench, part: str) -> bool:
+    """Run one part; when it breaks, the others' figures are still worth printing."""
+    say(f"{part} ...")
+    try:
+        getattr(bench, part)()
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        say(f"  {part} BROKE: {error}")
+        return False
+    return True
 
 
 if __name__ == "__main__":
