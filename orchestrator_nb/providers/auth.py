@@ -1,12 +1,8 @@
-"""The one place where a key's value meets a request, and where it is taken out of what others say."""
+"""The one place where a key's value meets a request."""
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from collections.abc import Generator, Iterator
-from typing import Final
-from urllib.parse import quote
+from collections.abc import Generator
 
 import httpx2
 
@@ -14,9 +10,6 @@ from orchestrator_nb.errors import AuthFailed, ConfigError
 from orchestrator_nb.providers.keys import is_loopback, origin
 from orchestrator_nb.secret import Secret
 from orchestrator_nb.types import AuthStyle
-
-SHORTEST: Final = 12
-"""Signs. What is shorter is no vendor's key, and may be an ordinary word."""
 
 
 class KeyAuth(httpx2.Auth):
@@ -51,22 +44,3 @@ def _put(request: httpx2.Request, style: AuthStyle, secret: Secret) -> bool:
     if fits := bool(value) and value.isascii() and value.isprintable() and " " not in value:
         request.headers[style.header] = style.prefix + value
     return fits
-
-
-def redacted(text: str, secret: Secret | None, url: httpx2.URL) -> str:
-    """``text`` without the key, in any of the forms in which a server might echo it: plain, quoted, JSON, hex, base64."""
-    if secret is None:
-        return text
-    for needle in _needles(secret.release(origin(url))):
-        if len(needle) >= SHORTEST:
-            text = text.replace(needle, "[key]")
-    return text
-
-
-def _needles(value: str) -> Iterator[str]:
-    """Base64 at its three alignments, without the signs at the ends that depend on the neighbours."""
-    raw = value.encode()
-    yield from (value, quote(value, safe=""), json.dumps(value)[1:-1], raw.hex())
-    for pad in range(3):
-        encoded = b64encode(b"\0" * pad + raw).decode()
-        yield encoded[-(-pad * 4 // 3) : len(encoded) // 4 * 4 - 4]

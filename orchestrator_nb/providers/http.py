@@ -20,7 +20,7 @@ from orchestrator_nb import __version__
 from orchestrator_nb.calls import Request, Response, Started
 from orchestrator_nb.catalog import ModelSpec, Vendor
 from orchestrator_nb.errors import ConfigError, ProviderError
-from orchestrator_nb.providers.auth import KeyAuth, redacted
+from orchestrator_nb.providers.auth import KeyAuth
 from orchestrator_nb.providers.clocks import Clocks
 from orchestrator_nb.providers.connection import TooMuch
 from orchestrator_nb.providers.faults import fault, trouble
@@ -28,6 +28,7 @@ from orchestrator_nb.providers.hints import RateHint, rate_hint
 from orchestrator_nb.providers.keys import address, is_loopback, origin
 from orchestrator_nb.providers.mishaps import CAUGHT, ENDLESS, LARGE, PACKED, PAGE, Mishap, broken, late, mishap
 from orchestrator_nb.providers.network import Network
+from orchestrator_nb.providers.redaction import Pieces, Redaction
 from orchestrator_nb.providers.transport import SENT, transport
 from orchestrator_nb.secret import Secret
 from orchestrator_nb.types import Clock, Decoder, Emit, Keys, Provider, Wire
@@ -117,27 +118,37 @@ class Exchange:
     async def _exchange(self, call: _Call, reading: _Reading[T]) -> T | ProviderError:
         """What was read, or the error to raise: the caller raises it, free of our frames and of the HTTP library's."""
         secret = self._keys.key_for(call.vendor)
+        redaction = Redaction(secret, call.target.url)
+        reading.start(redaction)
+        try:
+            outcome = await self._outcome(call, secret, redaction, reading)
+            if isinstance(outcome, ProviderError):
+                outcome.simulated = reading.simulated
+                return _presentable(outcome, call, redaction)
+            return outcome
+        finally:
+            reading.end()
+            redaction.forget()
+
+    async def _outcome(
+        self, call: _Call, secret: Secret | None, redaction: Redaction, reading: _Reading[T]
+    ) -> T | ProviderError:
         clocks = Clocks(self._network)
-        reading.start()
         try:
             async with clocks:
-                outcome = await self._converse(call, secret, reading, clocks)
+                return await self._converse(call, secret, redaction, reading, clocks)
         except CAUGHT as caught:
             row = late(clocks) if clocks.expired else mishap(caught)
-            outcome = _after(row, call, reading)
+            return _after(row, call, reading)
         except ProviderError as caught:
-            outcome = caught
             caught.response = caught.response and reading.marked(caught.response)
+            return caught
         except asyncio.CancelledError as caught:
             caught.__context__ = None
             raise caught.with_traceback(None)  # noqa: B904 - the frames below hold the request
-        if isinstance(outcome, ProviderError):
-            outcome.simulated = reading.simulated
-            return _presentable(outcome, call, secret)
-        return outcome
 
     async def _converse(
-        self, call: _Call, secret: Secret | None, reading: _Reading[T], clocks: Clocks
+        self, call: _Call, secret: Secret | None, redaction: Redaction, reading: _Reading[T], clocks: Clocks
     ) -> T | ProviderError:
         auth = KeyAuth(secret, self._provider(call.vendor).auth) if secret else httpx2.Auth()
         with closing(auth.auth_flow(call.request(self._network, clocks))) as flow:
@@ -147,7 +158,7 @@ class Exchange:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw}
             reading.begin(headers, simulated=headers.get("x-simulated") == "1" and is_loopback(call.target.url))
             if not 200 <= answer.status_code < 300:
-                return await self._refusal(call, answer.status_code, headers, body, secret)
+                return await self._refusal(call, answer.status_code, headers, body, redaction)
             if problem := _unacceptable(headers, self._network.body_bytes):
                 return broken(call.name, problem, None, *call.names)
             await self._read(body, reading, clocks)
@@ -164,7 +175,7 @@ class Exchange:
             clocks.piece(payload=reading.feed(chunk) or not _SIGNS_OF_LIFE.fullmatch(chunk))
 
     async def _refusal(
-        self, call: _Call, status: int, headers: Headers, body: httpx2.AsyncByteStream, secret: Secret | None
+        self, call: _Call, status: int, headers: Headers, body: httpx2.AsyncByteStream, redaction: Redaction
     ) -> ProviderError:
         """The error for a status that is not 2xx; of its body only the beginning is read, and only if it is plain."""
         vendor, model = call.names
@@ -174,8 +185,7 @@ class Exchange:
             return trouble("redirect", what, words, status=status, headers=headers, vendor=vendor, model=model)
         said = b""
         if not _compressed(headers):
-            said = await _beginning(body, self._network.error_bytes)
-        said = redacted(said.decode("latin-1"), secret, call.target.url).encode("latin-1")
+            said = redaction.body(await _beginning(body, self._network.error_bytes))
         advice = self._provider(call.vendor).advice
         return fault(status, headers, said, vendor=vendor, model=model, advice=advice)
 
@@ -230,7 +240,7 @@ class _Reading(Protocol[T_co]):
 
     simulated: bool
 
-    def start(self) -> None: ...
+    def start(self, redaction: Redaction) -> None: ...
 
     def begin(self, headers: Headers, *, simulated: bool) -> None: ...
 
@@ -243,7 +253,11 @@ class _Reading(Protocol[T_co]):
     def so_far(self) -> Response | None: ...
 
     def marked(self, response: Response) -> Response:
-        """The response with its source."""
+        """The response with its source, and without the key."""
+        ...
+
+    def end(self) -> None:
+        """The exchange is over, however it went."""
         ...
 
 
@@ -253,10 +267,13 @@ class _Decoding:
     def __init__(self, provider: Provider, request: Request, emit: Emit, hint: Callable[[Headers], None]) -> None:
         self._provider, self._request, self._emit, self._hint = provider, request, emit, hint
         self._decoder: Decoder | None = None
+        self._redaction: Redaction | None = None
+        self._pieces: Pieces | None = None
         self.simulated = False
 
-    def start(self) -> None:
+    def start(self, redaction: Redaction) -> None:
         self._emit(Started())
+        self._redaction, self._pieces = redaction, redaction.pieces(self._emit)
 
     def begin(self, headers: Headers, *, simulated: bool) -> None:
         self.simulated = simulated
@@ -264,10 +281,10 @@ class _Decoding:
         self._decoder = self._provider.decoder(self._request, headers)
 
     def feed(self, chunk: bytes) -> bool:
-        shown = False
+        shown, emit = False, self._pieces or self._emit
         for event in cast("Decoder", self._decoder).feed(chunk):
             shown = True
-            self._emit(event)
+            emit(event)
         return shown
 
     def finish(self) -> Response:
@@ -277,7 +294,13 @@ class _Decoding:
         return self.marked(self._decoder.partial()) if self._decoder else None
 
     def marked(self, response: Response) -> Response:
+        response = self._redaction.response(response) if self._redaction else response
         return replace(response, source="simulated") if self.simulated else response
+
+    def end(self) -> None:
+        if pieces := self._pieces:
+            self._pieces = None
+            pieces.flush()
 
 
 class _Collecting(Generic[T]):
@@ -286,12 +309,13 @@ class _Collecting(Generic[T]):
     def __init__(self, read: Callable[[bytes], T]) -> None:
         self._read = read
         self._pieces: list[bytes] = []
+        self._redaction: Redaction | None = None
         self.simulated = False
 
-    def start(self) -> None:
-        pass
+    def start(self, redaction: Redaction) -> None:
+        self._redaction = redaction
 
-    def begin(self, headers: Headers, *, simulated: bool) -> None:
+    def begin(self, headers: Headers, *, simulated: bool) -> None:  # noqa: ARG002  a list has no limits to learn
         self.simulated = simulated
 
     def feed(self, chunk: bytes) -> bool:
@@ -299,13 +323,17 @@ class _Collecting(Generic[T]):
         return True
 
     def finish(self) -> T:
-        return self._read(b"".join(self._pieces))
+        body = b"".join(self._pieces)
+        return self._read(self._redaction.body(body) if self._redaction else body)
 
     def so_far(self) -> Response | None:
         return None
 
     def marked(self, response: Response) -> Response:
         return response
+
+    def end(self) -> None:
+        pass
 
 
 def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:
@@ -318,10 +346,11 @@ def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:
     return broken(f"{call.name}{where}", row, so_far, *call.names)
 
 
-def _presentable(error: ProviderError, call: _Call, secret: Secret | None) -> ProviderError:
+def _presentable(error: ProviderError, call: _Call, redaction: Redaction) -> ProviderError:
     """The error without frames, causes and keys."""
     error.__context__ = error.__cause__ = error.__traceback__ = None
-    error.args = (redacted(str(error), secret, call.target.url),)
+    error.args = (redaction.text(str(error)),)
+    error.request_id = error.request_id and redaction.text(error.request_id)
     error.vendor, error.model = error.vendor or call.names[0], error.model or call.names[1]
     return error
 
