@@ -41,9 +41,18 @@ class OrchestratorError(Exception):
 
     kind: str = "error"
 
+    def __str__(self) -> str:
+        """The sentence, safe to print: a name in it may come from a file or a server, and must not steer a terminal."""
+        text = super().__str__()
+        return text if text.isprintable() else "".join(map(_printable, text))
+
     def _render_traceback_(self) -> list[str]:
         """IPython's own hook: two lines instead of our stack. https://ipython.readthedocs.io/en/stable/config/integrating.html"""
         return [f"{type(self).__name__}: {self}"]
+
+
+def _printable(sign: str) -> str:
+    return sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1]
 
 
 class UserError(OrchestratorError):

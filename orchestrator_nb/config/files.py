@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -23,13 +24,17 @@ def read_trusted(path: Path, *, root_may_own: bool = False) -> Document | None:
 
 
 def read_untrusted(path: Path) -> Document | None:
-    """A project's file, or ``None`` when there is none. Whoever owns it; what it may set is judged elsewhere."""
-    return _read(path)
+    """A project's file, or ``None`` when there is none. Whoever owns it; what it may set is judged elsewhere.
+
+    A link is refused: an error quotes what it found, and a link may lead to a file that is not the project's to show.
+    """
+    return _read(path, more_flags=getattr(os, "O_NOFOLLOW", 0))
 
 
-def _read(path: Path, owners: set[int] | None = None) -> Document | None:
+def _read(path: Path, owners: set[int] | None = None, more_flags: int = 0) -> Document | None:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)  # a pipe must not make us wait
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, flags | more_flags), "rb") as file:
             _require_regular(path, os.fstat(file.fileno()))
             if owners is not None:
                 _require_safe(path, os.fstat(file.fileno()), owners)
@@ -37,7 +42,8 @@ def _read(path: Path, owners: set[int] | None = None) -> Document | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        linked = error.errno == errno.ELOOP
+        reason = "it is a link; put the file itself here" if linked else error.strerror or type(error).__name__
     else:
         return read(data, str(path))
     raise ConfigError(f"cannot be read: {reason}.", where=str(path))

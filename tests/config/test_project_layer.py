@@ -1,6 +1,7 @@
 """Rule R23: what came with a notebook may set only harmless things; everything else is refused with file, line and field."""
 
 import json
+import os
 
 import pytest
 
@@ -215,3 +216,37 @@ def test_the_schemas_of_both_files_are_plain_json():
         schema = json.loads(json.dumps(json_schema(file)))
         assert schema["$schema"].endswith("2020-12/schema")
     assert json_schema("config")["properties"]["limits"] is not None
+
+
+HOSTILE_KINDS = {
+    "a pipe": os.mkfifo,
+    "a folder": lambda path: path.mkdir(),
+    "an endless device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to the environment": lambda path: path.symlink_to("/proc/self/environ"),
+    "a link to a secret": lambda path: path.symlink_to(path.parent.parent / "secret"),
+    "a link to itself": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.timeout(10)  # a pipe that nobody writes to would be waited for for ever
+@pytest.mark.parametrize("kind", HOSTILE_KINDS)
+def test_what_is_no_plain_file_is_refused_at_once_and_nothing_behind_it_is_shown(home, kind):
+    path = home.beside("", "orchestrator-nb.yaml")
+    path.unlink()
+    (path.parent.parent / "secret").write_text("model: hunter2-and-more\n")
+    HOSTILE_KINDS[kind](path)
+
+    with pytest.raises(ConfigError) as failure:
+        home.load()
+
+    assert failure.value.where == str(path)
+    assert "hunter2" not in str(failure.value)
+
+
+def test_control_signs_in_a_project_s_file_do_not_reach_the_terminal(home):
+    home.beside('"\\e]0;title\\a\\u202e": 1\n')
+
+    with pytest.raises(ConfigError) as failure:
+        home.load()
+
+    assert str(failure.value).isprintable()
