@@ -18,6 +18,7 @@ import queue
 import secrets
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,7 +39,7 @@ from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.limits import Limiter
 from orchestrator_nb.kernel.pipeline import build
-from orchestrator_nb.kernel.portal import Portal
+from orchestrator_nb.kernel.portal import GRACE_S, Portal
 from orchestrator_nb.kernel.price import priced
 from orchestrator_nb.kernel.retry import Backoff, retry
 from orchestrator_nb.kernel.structure import structured
@@ -258,8 +259,9 @@ class Session:
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
         with self._lock:
+            if dropping := self._drop_line():
+                wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
             self.simulate(False)
-            self._drop_line()
             self._portal.close()
 
     def __enter__(self) -> Self:
@@ -276,10 +278,9 @@ class Session:
                 self._line = _Line(self.config, self._catalog(), self._keys(), self._clock)
             return self._line
 
-    def _drop_line(self) -> None:
+    def _drop_line(self) -> Future[None] | None:
         line, self._line = self._line, None
-        if line:
-            self._portal.submit(line.drop())
+        return self._portal.submit(line.drop()) if line else None
 
     def _catalog(self) -> Catalog:
         catalog = self.config.catalog
