@@ -20,7 +20,7 @@ NOTES: Final = 8
 
 _SOURCES: Final = {"live": "live", "cache": "cached", "replay": "replayed", "simulated": "simulated"}
 _STOPPED: Final = {"cancelled": "cancelled", "skipped": "skipped"}
-_FREE: Final = ("cache", "replay")
+_MONEY: Final = {"": {"live"}, "saved ": {"cache", "replay"}, "would cost ": {"simulated"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,11 @@ def _tokens(calls: Iterable[Call]) -> str:
 
 
 def _costs(calls: Iterable[Call]) -> Iterator[str]:
-    """What was spent, and what cache and tape saved."""
-    answers = [(call, answer) for call in calls if (answer := call.answer)]
-    spent = [answer for call, answer in answers if call.source not in _FREE]
-    saved = [answer for call, answer in answers if call.source in _FREE]
-    if spent:
-        yield priced(spent)
-    if saved:
-        yield f"saved {priced(saved)}"
+    """What was spent, what cache and tape saved, and what simulated answers would have cost."""
+    answers = [(call.source, answer) for call in calls if (answer := call.answer)]
+    for words, sources in _MONEY.items():
+        if chosen := [answer for source, answer in answers if source in sources]:
+            yield f"{words}{priced(chosen)}"
 
 
 def priced(answers: Iterable[Response]) -> str:
@@ -107,10 +104,16 @@ def priced(answers: Iterable[Response]) -> str:
 
 def _notes(run: Run) -> Iterator[str]:
     """Failures first, then notices; each once, with its number."""
-    failures = Counter(f"{c.item.request.model.ref}: {c.error}" for c in run.calls if outcome(c) == "failed")
+    failures = Counter(_failure(call) for call in run.calls if outcome(call) == "failed")
     notices = Counter(run.notices)
     notices.update(notice for call in run.calls if (answer := call.answer) for notice in answer.notices)
     notes = [f"{text} ({times:,} times)" if times > 1 else text for text, times in (failures | notices).items()]
     yield from notes[:NOTES]
     if len(notes) > NOTES:
         yield f"and {count(len(notes) - NOTES, 'other note')}; df.llm.errors lists every failed call."
+
+
+def _failure(call: Call) -> str:
+    """The error's sentence, with the model's name unless it begins with it."""
+    ref, sentence = call.item.request.model.ref, str(call.error)
+    return sentence if sentence.startswith(ref) else f"{ref}: {sentence}"

@@ -14,8 +14,17 @@ def test_the_line_counts_calls_by_source_tokens_cost_and_time():
     known = answer(usage=Usage(1000, 68), usd="0.0021")
     calls = [*(call(response=known, source="simulated") for _ in range(3)), call(response=answer(usd="")), failed()]
     assert summary(run(*calls, wall_s=4.13)).line == (
-        "5 calls: 1 live, 3 simulated, 1 failed · 3,211 tokens · $0.0063 (1 unknown) · 4.1 s"
+        "5 calls: 1 live, 3 simulated, 1 failed · 3,211 tokens · cost unknown · would cost $0.0063 · 4.1 s"
     )
+
+
+def test_what_some_of_the_live_calls_cost_is_told_with_the_number_of_unknown_ones():
+    assert "$0.0100 (1 unknown)" in summary(run(call(), call(response=answer(usd="")))).line
+
+
+def test_a_failure_names_its_model_once():
+    said = summary(run(failed())).text
+    assert said.count("anthropic/") <= 1
 
 
 def test_one_call_and_no_call():

@@ -3,7 +3,7 @@
 import json
 from enum import Enum
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,7 +175,7 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character():
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('{"name": "a"}', "$: 'age'"),
+        ('{"name": "a"}', '$: "age"'),
         ('{"name": "a", "age": "x"}', "$.age"),
         ('{"name": "a", "age": 1, "tags": ["x", 2]}', "$.tags[1]"),
         ('{"name": "a", "age": 1, "more": 2}', "more"),
@@ -189,11 +189,5 @@ def test_a_value_that_the_schema_refuses_names_the_path(text, path):
     assert path in str(refusal.value)
 
 
-def test_a_schema_that_refers_to_itself_without_end_is_an_answer_error():
-    schema = json_schema_of({"type": "object", "properties": {}, "allOf": [{"$ref": "#"}]})
-    with pytest.raises(AnswerError, match="without end"):
-        parse("{}", schema)
-
-
 def test_every_schema_we_make_is_a_valid_schema():
-    jsonschema.Draft202012Validator.check_schema(json_schema_of("a, b int?, c list[enum(x|y)]: why"))
+    jsonschema_rs.meta.validate(json_schema_of("a, b int?, c list[enum(x|y)]: why"))
