@@ -52,6 +52,7 @@ from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys
 from orchestrator_nb.providers.network import Network
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.runs import Call, Run, new_run_id
+from orchestrator_nb.secret import Veiled
 from orchestrator_nb.structured import json_schema_of
 from orchestrator_nb.types import Clock, Handler, Keys, Layer
 
@@ -91,6 +92,7 @@ class Session:
         environ = os.environ if environ is None else environ
         if home:
             environ = {**environ, "ORCHESTRATOR_NB_HOME": str(Path(home).absolute())}
+        environ = Veiled(environ)  # it holds keys, and stands in frames and attributes
         loaded = configuration.load(Paths.find(environ), Path(cwd or Path.cwd()), environ)
         return cls(loaded, environ=environ, clock=clock)
 
@@ -327,11 +329,12 @@ class Session:
         run_id = new_run_id(self._clock.wall(), secrets.token_bytes(3))
         began = self._clock.monotonic()
         limits = self.config.settings.limits
-        async with line.in_use() as handler:
+        parallel = parallel or limits.parallel
+        async with line.in_use(parallel) as handler:
             calls = await fan_out(
                 handler,
                 plan.items,
-                parallel=parallel or limits.parallel,
+                parallel=parallel,
                 clock=self._clock,
                 run_id=run_id,
                 stop_on_error=stop_on_error,
@@ -354,7 +357,7 @@ class _Line:
 
     def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> None:
         settings = config.settings
-        limiter = Limiter(clock, parallel=settings.limits.parallel)
+        self.limiter = limiter = Limiter(clock, parallel=settings.limits.parallel)
         self.catalog = catalog
         self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
         self.breaker = Breaker(clock)
@@ -370,9 +373,10 @@ class _Line:
         self.handler: Handler = build(self.exchange, layers)
 
     @contextlib.asynccontextmanager
-    async def in_use(self) -> AsyncIterator[Handler]:
+    async def in_use(self, parallel: int) -> AsyncIterator[Handler]:
         """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again."""
         self.breaker.reset()
+        self.limiter.widen(parallel)
         self._runs += 1
         try:
             yield self.handler

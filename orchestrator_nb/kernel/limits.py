@@ -7,6 +7,7 @@ Whoever waits for a turn holds no place that another vendor could use.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Final
 
 from orchestrator_nb.calls import Request, Response, Waiting
@@ -20,6 +21,9 @@ from orchestrator_nb.types import Clock, Emit, Handler
 ANSWER_TOKENS: Final = 256
 IMAGE_TOKENS: Final = 1000
 """What an answer and an image are reckoned at, before the vendor tells."""
+
+_Places = asyncio.Semaphore | nullcontext[None]
+_UNLIMITED: Final = nullcontext()
 
 
 class Limiter:
@@ -54,14 +58,22 @@ class Limiter:
 
         return handle
 
+    def widen(self, parallel: int) -> None:
+        """Let ``parallel`` calls run at once, if that is more: what is asked for one run goes over the setting, never over a vendor's own limit."""
+        while self._parallel < parallel:
+            self._parallel += 1
+            self._places.release()
+
     def observe(self, request: Request, hint: RateHint) -> None:
         """What the vendor's headers say, told as soon as they arrive."""
         if turn := self._turns.get(id(request)):
             turn.lane.observe(turn, hint)
 
-    def _places_of(self, vendor: Vendor) -> asyncio.Semaphore:
+    def _places_of(self, vendor: Vendor) -> _Places:
+        if vendor.limits.parallel is None:
+            return _UNLIMITED
         if (places := self._vendor_places.get(vendor.name)) is None:
-            places = self._vendor_places[vendor.name] = asyncio.Semaphore(vendor.limits.parallel or self._parallel)
+            places = self._vendor_places[vendor.name] = asyncio.Semaphore(vendor.limits.parallel)
         return places
 
     def _lane(self, request: Request) -> Lane:
@@ -71,9 +83,9 @@ class Limiter:
         return lane
 
 
-def _announced(places: asyncio.Semaphore, whose: str, emit: Emit) -> asyncio.Semaphore:
+def _announced(places: _Places, whose: str, emit: Emit) -> _Places:
     """``places``, about to be entered; a wait for one is told."""
-    if places.locked():
+    if isinstance(places, asyncio.Semaphore) and places.locked():
         emit(Waiting(f"a free place at {whose}"))
     return places
 

@@ -8,7 +8,9 @@ import pytest
 
 import orchestrator_nb
 from orchestrator_nb import ProviderError, Session, UserError
+from orchestrator_nb.calls import Started
 from orchestrator_nb.errors import KeyMissing
+from orchestrator_nb.runs import Call
 
 FIVE = ["sonnet", "gpt", "flash", "deepseek", "mistral"]
 
@@ -137,6 +139,22 @@ def test_the_simulator_goes_off_again_and_real_addresses_come_back(session):
     assert session.catalog.find("sonnet").vendor.base_url.startswith("http://127.0.0.1:")
     session.simulate(False)
     assert session.catalog.find("sonnet").vendor.base_url == "https://api.anthropic.com"
+
+
+def test_a_run_may_ask_more_at_once_than_the_setting(session):
+    session.use(session.config.with_cell({"limits.parallel": 2}))
+    at_once = {"most": 0}
+    going = set()
+
+    def watch(index, event):
+        going.add(index) if isinstance(event, Started) else going.discard(index) if isinstance(event, Call) else None
+        at_once["most"] = max(at_once["most"], len(going))
+
+    plan = session.plan("Hello", ["sonnet"], repeat=12)
+    session.run(plan, progress=watch)
+    assert at_once["most"] == 2
+    session.run(plan, parallel=12, progress=watch)
+    assert at_once["most"] == 12
 
 
 def test_a_script_says_what_the_simulator_answers(session, tmp_path):
