@@ -27,13 +27,15 @@ class Mishap:
     words: str
     billed: Literal["no", "maybe"] = "maybe"
     most: int | None = None
+    midway: str = ""
+    """The words once text has arrived, where ``words`` would be untrue then."""
 
 
 _TLS = Mishap("tls", "shows a certificate that is not trusted for it; set network.ca_file if it is your own.", "no")
 _DNS = Mishap("dns", "has an address whose name is not found; check the network and base_url.", "no", most=1)
 _UNREACHABLE = Mishap("connection", "cannot be reached; check that the server runs, the network and base_url.", "no")
 _PROXY = Mishap("connection", "cannot be reached through the proxy; check network.proxy.", "no")
-_LOST = Mishap("transient", "closed the connection before it answered.")
+_LOST = Mishap("transient", "closed the connection before it answered.", midway="closed the connection.")
 _GARBAGE = Mishap("bad_response", "answered with what is not HTTP; check base_url.", most=1)
 PACKED = Mishap("response_too_large", "answered in a compressed form that was not asked for.")
 LARGE = Mishap("response_too_large", "sent more than an answer may hold.")
@@ -114,7 +116,7 @@ def broken(name: str, row: Mishap, so_far: Response | None, vendor: str, model: 
     kind: Kind = row.kind if row.kind in {"timeout", "response_too_large"} else "truncated"
     error = CLASS_OF[kind] if kind == "response_too_large" else Partial
     return error(
-        f"{name} broke off: it {row.words} The text so far is kept.",
+        f"{name} broke off: it {row.midway or row.words} The text so far is kept.",
         kind=kind,
         vendor=vendor,
         model=model,
