@@ -102,7 +102,7 @@ def test_nothing_goes_in_a_circle():
 
 @pytest.mark.parametrize("name", sorted(FLOORS[0]))
 def test_a_value_module_imports_alone_and_brings_nothing_heavy(name):
-    heavy = "pandas, pydantic, httpx2, IPython, jinja2, yaml".split(", ")
+    heavy = ["pandas", "pydantic", "httpx2", "IPython", "jinja2", "yaml"]
     code = f"import sys, orchestrator_nb.{name}; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -78,7 +78,7 @@ def test_nobody_listening_is_an_error_that_says_so(tmp_path):
     (tmp_path / "config" / "config.yaml").write_text("limits: {attempts: 1}\n")
     with (
         Session.open(cwd=tmp_path / "config", environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as bare,
-        pytest.raises(ProviderError, match="at http://127.0.0.1:9 cannot be reached"),
+        pytest.raises(ProviderError, match=r"at http://127\.0\.0\.1:9 cannot be reached"),
     ):
         bare.ask("Hello", "nowhere/m")
 
@@ -163,9 +163,9 @@ def test_a_script_says_what_the_simulator_answers(session, tmp_path):
     assert session.ask("What is the capital of France?", "sonnet").text == "Paris."
     assert session.ask("What is the capital of France?", "flash").text != "Paris."
     (tmp_path / "answers.yaml").write_text("- {mach: capital}\n")
-    with pytest.raises(UserError, match="answers.yaml"):
+    with pytest.raises(UserError, match=r"answers\.yaml"):
         session.simulate(True, tmp_path / "answers.yaml")
-    with pytest.raises(UserError, match="nowhere.yaml"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml"):
         session.simulate(True, tmp_path / "nowhere.yaml")
 
 
