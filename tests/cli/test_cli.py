@@ -16,7 +16,7 @@ def onb(tmp_path):
         environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
         command = [sys.executable, "-m", "orchestrator_nb", *args]
         return subprocess.run(
-            command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60
+            command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
 
     return run
