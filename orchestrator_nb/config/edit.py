@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +46,27 @@ def write_setting(path: Path, key: str, value: Any) -> None:
         )
     validate(SettingsFile, read(new.encode(), str(path)))
     replace_file(path, new)
+
+
+@contextlib.contextmanager
+def unchanged_unless(path: Path) -> Iterator[None]:
+    """The file comes back as it was, or goes again, unless everything inside succeeds."""
+    before = _bytes(path)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        elif _bytes(path) != before:
+            replace_file(path, before.decode("utf-8"))
+        raise
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def written(value: Any) -> str:

@@ -195,15 +195,24 @@ class Config:
         """Write one setting into the user's config.yaml, comments kept, and return the configuration as it is then.
 
         Text is read as in YAML (``"8"`` becomes 8). Raises `ConfigError` before anything is written when the value is wrong or the file
-        cannot be edited safely. A notice says so when a higher layer still hides the new value.
+        cannot be edited safely, and with the file as it was when nothing could be loaded with it (a model that nobody knows): the next cell must
+        not fail for it. A notice says so when a higher layer still hides the new value.
         """
-        from orchestrator_nb.config.edit import write_setting  # the only writer; not needed to read
+        from orchestrator_nb.config.edit import unchanged_unless, write_setting  # the only writer; not needed to read
 
         typed = _typed(value, key) if isinstance(value, str) else value
         checked(key, typed, "config")
-        write_setting(self.paths.settings, key, typed)
-        fresh = self.reload() if self.reload else self
-        return fresh._noting_what_hides(key)
+        try:
+            with unchanged_unless(self.paths.settings):
+                write_setting(self.paths.settings, key, typed)
+                fresh = self.reload() if self.reload else self
+        except ConfigError as error:
+            if error.key != key:
+                raise
+            reason = str(error).removeprefix(f"{error.where}: {error.key}: ")
+        else:
+            return fresh._noting_what_hides(key)
+        raise ConfigError(reason, where="config", key=key)
 
     def _noting_what_hides(self, key: str) -> Config:
         winner = next(iter(self.why(key)), None)

@@ -103,3 +103,19 @@ def test_a_written_value_is_read_back_or_refused_never_changed(value):
     except ConfigError:
         return  # control characters, which YAML has no place for
     assert back == value
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "value"),
+    [(None, "model", "sonett"), ("# mine\nmodel: opus\n", "model", "sonett"), ("# mine\n", "profile", "nosuch")],
+)
+def test_a_value_that_nothing_could_be_loaded_with_leaves_the_file_as_it_was(home, before, key, value):
+    if before:
+        home.user(before)
+
+    with pytest.raises(ConfigError) as failure:
+        home.load().set_user(key, value)
+
+    assert str(failure.value).startswith(f"config: {key}: ")
+    assert (home.paths.settings.read_text() if home.paths.settings.exists() else None) == before
+    home.load()
