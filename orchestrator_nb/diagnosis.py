@@ -72,11 +72,11 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _settings(config: Config) -> Iterator[Check]:
-    files = ", ".join(str(path) for path in config.files) or "none: the defaults are in force"
+    files = ", ".join(str(path) for path, stamp in config.files if stamp) or "none: the defaults are in force"
     yield Check("settings files", None, files)
     yield from (Check("settings", None, notice) for notice in config.notices)
     default = config.settings.model
-    yield Check("default model", None if default else False, default or "none: %llm config model NAME")
+    yield Check("default model", None, default or "none: name a model in each cell, or set one: %llm config model NAME")
 
 
 def _vendors(config: Config, environ: Mapping[str, str], *, simulating: bool) -> Iterator[Check]:

@@ -185,6 +185,19 @@ def test_a_changed_file_is_read_again(tmp_path):
         assert opened.config.settings.model == "flash"
 
 
+def test_doctor_names_the_files_that_are_in_force_and_no_others(tmp_path):
+    environ = {"ORCHESTRATOR_NB_HOME": str(tmp_path)}
+    with Session.open(cwd=tmp_path, environ=environ) as opened:
+        before = {check.name: check for check in opened.doctor()}
+        path = opened.config.paths.settings
+        opened.use(opened.config.set_user("model", "sonnet"))
+        after = {check.name: check for check in opened.doctor()}
+    assert before["settings files"].text == "none: the defaults are in force"
+    assert before["default model"].ok is None  # a fresh installation is healthy
+    assert after["settings files"].text == str(path)
+    assert after["default model"].text == "sonnet"
+
+
 def test_doctor_names_every_vendor_and_shows_no_key(tmp_path):
     environ = {"ORCHESTRATOR_NB_HOME": str(tmp_path), "ANTHROPIC_API_KEY": "sk-ant-canary-0123456789"}
     with Session.open(cwd=tmp_path, environ=environ) as opened:
