@@ -112,8 +112,9 @@ OPTIONS: Final = (
     Option(("--yes",), (), "go ahead with a grid above limits.confirm_calls"),
 )
 
-_ASSIGNMENT = re.compile(r"^\s*([^\W\d]\w*)\s*<<(?:\s|$)")
-_LIKE_ASSIGNMENT = re.compile(r"^\s*(\S+)\s*<<(?:\s|$)")
+_ASSIGNMENT = re.compile(r"^\s*([^\W\d]\w*)\s*<<")
+_LIKE_ASSIGNMENT = re.compile(r"^\s*(\S+?)\s*<<")
+_PYTHON_ASSIGNMENT = re.compile(r"^\s*([^\W\d]\w*)\s*=(?:\s|$)")
 
 
 def parse(line: str) -> Line:
@@ -123,6 +124,8 @@ def parse(line: str) -> Line:
     given, extras = parser().parse_known_intermixed_args(words)
     if extras:
         raise UserError(_unknown_option(extras[0]))
+    if comma := next((model for model in given.models if "," in model), None):
+        raise UserError(f"models are separated by spaces: write {comma.replace(',', ' ').strip()}, not {comma!r}.")
     values = vars(given)
     return Line(
         name=name,
@@ -158,18 +161,37 @@ def _assignment(line: str) -> tuple[str | None, str]:
         return match[1], line[match.end() :]
     if match := _LIKE_ASSIGNMENT.match(line):
         raise UserError(f"{match[1]!r} is not a name; write a Python name before <<.")
+    if match := _PYTHON_ASSIGNMENT.match(line):
+        raise UserError(f"to keep the result in {match[1]!r} write << instead of =, as in {match[1]} << sonnet.")
     return None, line
 
 
 def _named(text: str) -> tuple[str, str]:
     name, equals, expression = text.partition("=")
     if not equals or not name.strip().isidentifier() or not expression.strip():
-        raise UserError(f"--grid takes NAME=EXPR, for example tone=['dry', 'warm'] or topic=topics, not {text!r}.")
+        raise UserError(
+            f"--grid takes NAME=EXPR without spaces around =, for example tone=['dry', 'warm'] or topic=topics, not {text!r}."
+        )
     return name.strip(), expression.strip()
 
 
 def _unknown_option(word: str) -> str:
-    return f"unknown option {word!r}{nearest(word.partition('=')[0], tuple(flags()))} %%llm? shows all of them."
+    name, _, value = word.partition("=")
+    if name in ("-h", "--help"):
+        return "%%llm? in a cell of its own shows the help."
+    parameter = name.lstrip("-").replace("-", "_")
+    if name.startswith("--") and parameter in parameters():
+        return f"{parameter} is a parameter of the model: write -o {parameter} {value or 'VALUE'}."
+    return f"unknown option {word!r}{nearest(name, tuple(flags()))} %%llm? shows all of them."
+
+
+def parameters() -> tuple[str, ...]:
+    """The names that ``-o`` takes."""
+    from dataclasses import fields
+
+    from orchestrator_nb.calls import Params  # the one list of parameters; not needed to load the extension
+
+    return tuple(f.name for f in fields(Params) if f.name not in ("schema", "json", "tools", "tool_choice", "extra"))
 
 
 class Parser(argparse.ArgumentParser):
@@ -177,7 +199,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises `UserError` in place of printing usage and exiting."""
-        raise UserError(f"{message.removeprefix('argument ')}. %%llm? shows all options.")
+        if message.startswith("argument -o"):
+            raise UserError("-o takes a name and a value, with a space between them: -o temperature 0.5.")
+        sentence = message.removeprefix("argument ").replace(": takes", " takes", 1)
+        raise UserError(f"{sentence}. %%llm? shows all options.")
 
 
 def parser() -> Parser:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator_nb.magics.args import ON_ERROR, flags
+from orchestrator_nb.magics.args import ON_ERROR, flags, parameters
 from orchestrator_nb.magics.manual import COMMANDS
 
 
@@ -93,12 +93,8 @@ def _schemas(_value: str, known: Known) -> list[str]:
     return sorted(name for name, value in known.variables.items() if hasattr(value, "model_json_schema"))
 
 
-def _parameters(_value: str, _known: Known) -> list[str]:
-    from dataclasses import fields
-
-    from orchestrator_nb.calls import Params  # the one list of parameters; not needed before the first Tab
-
-    return [f.name for f in fields(Params) if f.name not in ("schema", "json", "tools", "tool_choice", "extra")]
+def _parameters(_value: str, _known: Known) -> Sequence[str]:
+    return parameters()
 
 
 def _paths(start: str, _known: Known) -> list[str]:

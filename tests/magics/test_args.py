@@ -65,12 +65,20 @@ def test_quotes_group_and_a_backslash_escapes_only_a_quote_or_itself():
         ('-s "half', "unclosed '\"' in the first line"),
         ("--grid a=[1, 2", "unclosed '['"),
         ("{{ x", "unclosed '{{'"),
-        ("--repeat 0", "--repeat: takes a whole number from 1, not '0'"),
+        ("--repeat 0", "--repeat takes a whole number from 1, not '0'"),
         ("--repeat many", "not 'many'"),
-        ("--timeout -3", "--timeout: takes seconds above 0, not '-3'"),
+        ("--timeout -3", "--timeout takes seconds above 0, not '-3'"),
         ("--timeout nan", "not 'nan'"),
         ("--on-error ignore", "'ignore'"),
-        ("-o temperature", "-o/--option: expected 2 arguments"),
+        ("-o temperature", "-o takes a name and a value, with a space between them: -o temperature 0.5."),
+        ("-o temperature=0.5", "-o takes a name and a value"),
+        ("--temperature 0.5", "temperature is a parameter of the model: write -o temperature VALUE."),
+        ("--max-tokens=200", "write -o max_tokens 200."),
+        ("--help", "%%llm? in a cell of its own shows the help."),
+        ("sonnet, flash", "models are separated by spaces: write sonnet, not 'sonnet,'"),
+        ("sonnet,flash", "write sonnet flash, not 'sonnet,flash'"),
+        ("answers = sonnet", "to keep the result in 'answers' write << instead of =, as in answers << sonnet."),
+        ("--grid t = [1]", "without spaces around ="),
         ("--grid tone", "--grid takes NAME=EXPR"),
         ("--grid =[1]", "--grid takes NAME=EXPR"),
         ("a.b << sonnet", "'a.b' is not a name"),
@@ -96,3 +104,8 @@ def test_any_line_is_either_read_or_refused_with_a_user_error(line):
 def test_words_in_double_quotes_come_back_as_they_were(words):
     line = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
     assert split(line) == words
+
+
+@pytest.mark.parametrize("text", ["answers << sonnet", "answers <<sonnet", "answers<< sonnet", "answers<<sonnet"])
+def test_spaces_around_the_arrows_do_not_matter(text):
+    assert parse(text) == Line(name="answers", models=("sonnet",))
