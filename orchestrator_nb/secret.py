@@ -7,7 +7,7 @@ runs in the same process; what this stops is files, outputs, tracebacks, logs an
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn, Self
 
 from orchestrator_nb.errors import VaultError
@@ -62,3 +62,33 @@ class Secret:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a key cannot be pickled; open the vault where it is needed")
+
+
+class Veiled(Mapping[str, str]):
+    """A mapping, such as the environment, that shows none of its values: it stands in frames and attributes that a debugger may print."""
+
+    __slots__ = ("__values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.__values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self.__values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__values)
+
+    def __len__(self) -> int:
+        return len(self.__values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("an environment that may hold keys cannot be pickled")

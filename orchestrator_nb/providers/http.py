@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from traceback import clear_frames
 from typing import Final, Generic, Protocol, TypeVar, cast
 
 import httpx2
@@ -146,6 +147,9 @@ class Exchange:
         except asyncio.CancelledError as caught:
             caught.__context__ = None
             raise caught.with_traceback(None)  # noqa: B904 - the frames below hold the request
+        except Exception as bug:  # it shows its frames, but not what stood in them: the request, for one
+            clear_frames(bug.__traceback__)
+            raise
 
     async def _converse(
         self, call: _Call, secret: Secret | None, redaction: Redaction, reading: _Reading[T], clocks: Clocks

@@ -14,7 +14,7 @@ import httpx2
 
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.errors import ConfigError, KeyMissing
-from orchestrator_nb.secret import Secret
+from orchestrator_nb.secret import Secret, Veiled
 
 VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "ANTHROPIC_API_KEY": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
@@ -73,7 +73,7 @@ class EnvironmentKeys:
     """Keys from the environment of this process, by the names that the catalogue gives."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+        self._environ = Veiled(environ)
 
     def key_for(self, vendor: Vendor) -> Secret | None:
         """The vendor's key, or ``None`` when it needs none. Raises `KeyMissing`, which names the ways out."""

@@ -112,7 +112,7 @@ class Reply:
         return self.text
 
     def __repr__(self) -> str:
-        return f"<Reply of {self.model}: {self.text[:60]!r}>"
+        return f"<Reply of {plain(self.model)}: {self.text[:60]!r}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         notes = "\n".join(text for _name, text in self._notes())
