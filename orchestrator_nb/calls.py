@@ -101,7 +101,7 @@ class Request:
             f'"origin":{_quoted(vendor.base_url)}',
             f'"params":{self.params.canonical}',
             f'"sample":{self.sample}',
-            f'"system":{_canonical(self.system)}',
+            f'"system":{"null" if self.system is None else _quoted(self.system)}',
             f'"v":{KEY_VERSION}',
         )
         return hashlib.sha256(f"{{{','.join(fields)}}}".encode()).hexdigest()

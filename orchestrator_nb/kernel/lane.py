@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Self
 
 from orchestrator_nb.calls import Event, Request, Response, Started, Usage, Waiting
 from orchestrator_nb.catalog import Limits
@@ -43,9 +41,8 @@ class Lane:
         self._paused_until, self._strikes = -math.inf, 0
         self._lesson = _Lesson(-math.inf)
 
-    @asynccontextmanager
-    async def turn(self, request: Request, tokens: float, emit: Emit) -> AsyncIterator[Turn]:
-        """A turn to call that will cost about ``tokens``, once it has come."""
+    async def turn(self, request: Request, tokens: float, emit: Emit) -> Turn:
+        """A turn to call that will cost about ``tokens``, once it has come: to be entered at once, and left at its end."""
         if self._queue.locked():
             emit(Waiting(f"the rate limit of {request.model.ref}"))
         async with self._queue:
@@ -56,16 +53,19 @@ class Lane:
                     told = True
                 await self._nap(wait_s)
             now = self._clock.monotonic()
-            turn = Turn(self, tokens, self._requests.take(now, 1), self._tokens.take(now, tokens))
+            return Turn(self, tokens, self._requests.take(now, 1), self._tokens.take(now, tokens))
+
+    def begin(self) -> None:
+        """A turn begins."""
         self._under_way += 1
-        try:
-            yield turn
-        finally:
-            self._under_way -= 1
-            if not turn.started:
-                self._requests.give_back(1)
-                self._tokens.give_back(tokens)
-            self._news.set()
+
+    def end(self, turn: Turn) -> None:
+        """A turn is over; one in which nothing was sent gives back what it took."""
+        self._under_way -= 1
+        if not turn.started:
+            self._requests.give_back(1)
+            self._tokens.give_back(turn.reckoned)
+        self._news.set()
 
     def observe(self, turn: Turn, hint: RateHint) -> None:
         """Correct the buckets."""
@@ -148,6 +148,13 @@ class Turn:
     def __init__(self, lane: Lane, reckoned: float, requests: Mark, tokens: Mark) -> None:
         self.lane, self.reckoned, self.requests, self.tokens = lane, reckoned, requests, tokens
         self.left_at, self.started = requests.at, False
+
+    def __enter__(self) -> Self:
+        self.lane.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lane.end(self)
 
     def leave(self, now: float) -> None:
         """It goes out now."""

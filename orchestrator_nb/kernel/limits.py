@@ -41,22 +41,23 @@ class Limiter:
 
         async def handle(request: Request, emit: Emit) -> Response:
             vendor = request.model.vendor
-            async with (
-                _announced(self._places_of(vendor), vendor.name, emit),
-                self._lane(request).turn(request, tokens_of(request), emit) as turn,
-                _announced(self._places, "this session", emit),
-            ):
-                turn.leave(self._clock.monotonic())
-                self._turns[id(request)] = turn
-                try:
-                    return turn.answered(await call(request, turn.watch(emit)))
-                except ProviderError as error:
-                    turn.failed(error)
-                    raise
-                finally:
-                    self._turns.pop(id(request), None)
+            async with _announced(self._places_of(vendor), vendor.name, emit):
+                with await self._lane(request).turn(request, tokens_of(request), emit) as turn:
+                    async with _announced(self._places, "this session", emit):
+                        return await self._called(call, request, emit, turn)
 
         return handle
+
+    async def _called(self, call: Handler, request: Request, emit: Emit, turn: Turn) -> Response:
+        turn.leave(self._clock.monotonic())
+        self._turns[id(request)] = turn
+        try:
+            return turn.answered(await call(request, turn.watch(emit)))
+        except ProviderError as error:
+            turn.failed(error)
+            raise
+        finally:
+            self._turns.pop(id(request), None)
 
     def widen(self, parallel: int) -> None:
         """Let ``parallel`` calls run at once, if that is more: what is asked for one run goes over the setting, never over a vendor's own limit."""

@@ -26,6 +26,8 @@ class KeyAuth(httpx2.Auth):
             raise ConfigError(
                 f"{self._secret!r} is not sent over plain HTTP to another machine; use https, or leave api_key_name out."
             )
+        bare = request.headers
+        request.headers = httpx2.Headers(bare)
         fits = _put(request, self._style, self._secret)
         if not fits:
             raise AuthFailed(
@@ -35,7 +37,7 @@ class KeyAuth(httpx2.Auth):
         try:
             yield request
         finally:
-            del request.headers[self._style.header]
+            request.headers = bare
 
 
 def _put(request: httpx2.Request, style: AuthStyle, secret: Secret) -> bool:

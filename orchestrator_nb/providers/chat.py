@@ -73,7 +73,8 @@ class Chat:
     def _body(self, asking: Asking) -> dict[str, Any]:
         quirks, params = asking.quirks, asking.params
         body: dict[str, Any] = {"model": asking.model.id, "messages": self._messages(asking)}
-        body |= asking.plain(self._takes(quirks))
+        if params.given:
+            body |= asking.plain(self._takes(quirks))
         tokens = quirks.max_tokens_default if asking.max_tokens is None else asking.max_tokens
         if tokens is not None:
             body[quirks.max_tokens_field] = tokens

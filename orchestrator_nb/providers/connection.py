@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -34,7 +35,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answering", "_asked", "_body_bytes", "_buffer", "_done", "_failure", "_framed", "_head_bytes", "_keep", "_network", "_open_now", "_parser",
-        "_paused", "_pieces", "_received", "_transport", "_unread", "_waiter", "closed", "headers", "idle_since", "status",
+        "_paused", "_pieces", "_received", "_speaks", "_transport", "_unread", "_waiter", "closed", "headers", "idle_since", "status",
     )  # fmt: skip
 
     def __init__(self, network: Network, buffer: memoryview, open_now: set[Connection]) -> None:
@@ -98,7 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the far side has closed it, or said something unasked, while it was idle: looks at the socket itself, for the loop may not have yet."""
         if self._failure is not None or self._transport is None or self._transport.is_closing():
             return True
-        return _readable(self._transport.get_extra_info("socket").fileno())
+        return self._speaks()
 
     def close(self) -> None:
         """Close at once, whatever is under way."""
@@ -109,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected; with TLS, the certificate has been checked."""
         self._transport = cast("asyncio.Transport", transport)
+        self._speaks = _watch(transport.get_extra_info("socket").fileno())
         self._open_now.add(self)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -204,10 +206,10 @@ class Connection(asyncio.BufferedProtocol):
             self._keep = self._parser.should_keep_alive()
 
 
-def _readable(fileno: int) -> bool:
-    """``poll`` takes any number; ``select`` (Windows) has no such limit there either."""
+def _watch(fileno: int) -> Callable[[], bool]:
+    """Tells whether there is something to read. ``poll`` takes any number; ``select`` (Windows) has no such limit there either."""
     if not hasattr(select, "poll"):
-        return bool(select.select([fileno], [], [], 0)[0])
+        return lambda: bool(select.select([fileno], [], [], 0)[0])
     poll = select.poll()
     poll.register(fileno, select.POLLIN)
-    return bool(poll.poll(0))
+    return lambda: bool(poll.poll(0))

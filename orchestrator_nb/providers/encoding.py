@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from orchestrator_nb.calls import Params, Request
 from orchestrator_nb.catalog import Quirks
@@ -20,6 +20,10 @@ from orchestrator_nb.providers.schemas import in_words
 
 PLAIN = ("temperature", "top_p", "top_k", "stop", "seed", "presence_penalty", "frequency_penalty")
 """The parameters that are one value in one place of the body."""
+
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""`json.dumps` would make one for each call."""
 
 
 class Asking:
@@ -101,9 +105,7 @@ class Asking:
     def wire_body(self, body: dict[str, Any]) -> bytes:
         """UTF-8 JSON with the user's ``extra`` merged in. Lone surrogates become U+FFFD, with a sentence."""
         try:
-            text = json.dumps(
-                _merged(body, self.params.extra), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            )
+            text = _JSON.encode(_merged(body, self.params.extra))
         except (ValueError, TypeError) as error:
             reason = str(error)
         else:

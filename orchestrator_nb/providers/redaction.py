@@ -7,11 +7,12 @@ The value is kept for one exchange and forgotten at its end. What a server spell
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import httpx2
 
@@ -34,36 +35,59 @@ _CUT: Final = 8
 """Signs of a beginning that count as the key where a text is cut off; fewer may be an ordinary word."""
 
 
+class _Forms:
+    """The forms of one key, and their beginnings."""
+
+    __slots__ = ("__weakref__", "beginnings", "heads", "needles", "short")
+
+    def __init__(self, needles: Iterable[str]) -> None:
+        self.needles = tuple(dict.fromkeys(needles))
+        self.beginnings = tuple(needle[:_CUT] for needle in self.needles)
+        self.heads = tuple(needle[:_HEAD] for needle in self.needles)
+        self.short = tuple(needle[:length] for needle in self.needles for length in range(1, _HEAD))
+
+
+_NONE: Final = _Forms(())
+_shared: Final[WeakValueDictionary[str, _Forms]] = WeakValueDictionary()
+"""Exchanges under way with the same key share its forms; with the last of them they are gone from here."""
+
+
+def _forms(value: str) -> _Forms:
+    if (forms := _shared.get(value)) is None:
+        forms = _shared[value] = _Forms(_needles(value))
+    return forms
+
+
 class Redaction:
     """One exchange's knowledge of its key. Without a key, or with one that is no vendor's, everything passes as it is."""
 
-    __slots__ = ("__needles", "__weakref__")
+    __slots__ = ("__forms", "__weakref__")
 
     def __init__(self, secret: Secret | None, url: httpx2.URL) -> None:
         value = secret.release(origin(url)) if secret else ""
         usable = len(value) >= SHORTEST and value.isascii()  # any other never leaves
-        self.__needles = tuple(dict.fromkeys(_needles(value))) if usable else ()
+        self.__forms = _forms(value) if usable else _NONE
 
     def forget(self) -> None:
         """The exchange is over."""
-        self.__needles = ()
+        self.__forms = _NONE
 
     def text(self, text: str) -> str:
         """The text without the key, and without a beginning of it that an ellipsis or the end cuts off."""
-        return "…".join(map(self._uncut, self._without(text).split("…"))) if self.__needles else text
+        return "…".join(map(self._uncut, self._without(text).split("…"))) if self.__forms.needles else text
 
     def body(self, body: bytes) -> bytes:
         """A body whose encoding is not known yet."""
-        return self._without(body.decode("latin-1")).encode("latin-1") if self.__needles else body
+        return self._without(body.decode("latin-1")).encode("latin-1") if self.__forms.needles else body
 
     def pieces(self, emit: Emit) -> Pieces | None:
         """An ``emit`` for an answer's pieces, or ``None`` where there is nothing to look for. Its `flush` must be called at the end."""
-        return Pieces(emit, self.__needles) if self.__needles else None
+        return Pieces(emit, self.__forms) if self.__forms.needles else None
 
     def response(self, response: Response) -> Response:
         """The response without the key, and with a notice if it held it."""
-        everything = _everything(response) if self.__needles else ""
-        if not any(needle[:_CUT] in everything for needle in self.__needles):
+        everything = _everything(response) if self.__forms.needles else ""
+        if not any([beginning in everything for beginning in self.__forms.beginnings]):
             return response
         if not self._is_in(everything) and not self._breaks_off(response):
             return response
@@ -78,10 +102,10 @@ class Redaction:
         )
 
     def _is_in(self, text: str) -> bool:
-        return any(needle in text for needle in self.__needles)
+        return any(needle in text for needle in self.__forms.needles)
 
     def _without(self, text: str) -> str:
-        for needle in self.__needles:
+        for needle in self.__forms.needles:
             text = text.replace(needle, _KEY)
         return text
 
@@ -89,10 +113,10 @@ class Redaction:
         return text and self._without(text)
 
     def _breaks_off(self, response: Response) -> bool:
-        return max(_begun(response.text, self.__needles), _begun(response.thinking, self.__needles)) >= _CUT
+        return max(_begun(said, self.__forms.needles) for said in (response.text, response.thinking)) >= _CUT
 
     def _uncut(self, text: str) -> str:
-        begun = _begun(text, self.__needles)
+        begun = _begun(text, self.__forms.needles)
         return text[:-begun] + _KEY if begun >= _CUT else text
 
     def _parts(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -128,12 +152,10 @@ class Redaction:
 class Pieces:
     """An `Emit` for the pieces of an answer: the end of a piece that may begin the key is held back until the next one decides."""
 
-    __slots__ = ("__emit", "__heads", "__held", "__needles", "__short")
+    __slots__ = ("__emit", "__forms", "__held")
 
-    def __init__(self, emit: Emit, needles: tuple[str, ...]) -> None:
-        self.__emit, self.__needles = emit, needles
-        self.__heads = tuple([needle[:_HEAD] for needle in needles])
-        self.__short = tuple([needle[:length] for needle in needles for length in range(1, _HEAD)])
+    def __init__(self, emit: Emit, forms: _Forms) -> None:
+        self.__emit, self.__forms = emit, forms
         self.__held: dict[type[Delta | ThinkingDelta], str] = {}
 
     def __call__(self, event: Event) -> None:
@@ -150,17 +172,17 @@ class Pieces:
         self.__held = {}
 
     def _suspicious(self, text: str) -> bool:
-        for head in self.__heads:  # any() would cost three times as much, for every piece of every answer
+        for head in self.__forms.heads:  # any() would cost three times as much, for every piece of every answer
             if head in text:
                 return True
-        return text.endswith(self.__short)
+        return text.endswith(self.__forms.short)
 
     def _look(self, event: Delta | ThinkingDelta) -> None:
         kind = type(event)
         text = self.__held.pop(kind, "") + event.text
-        for needle in self.__needles:
+        for needle in self.__forms.needles:
             text = text.replace(needle, _KEY)
-        if begun := _begun(text, self.__needles):
+        if begun := _begun(text, self.__forms.needles):
             text, self.__held[kind] = text[:-begun], text[-begun:]
         if text:
             self.__emit(kind(text))

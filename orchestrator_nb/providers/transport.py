@@ -79,7 +79,7 @@ class ThinTransport(httpx2.AsyncBaseTransport):
         try:
             connection = pool.take() or await self._connect(pool, timeout.get("connect", self._network.connect_s))
             _write(connection, request, body)
-            await _within(timeout.get("read"), connection.head())
+            await _within(timeout.get("read"), connection.head)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -195,7 +195,8 @@ class _Body(httpx2.AsyncByteStream):
     async def __anext__(self) -> bytes:
         if self._connection is None:
             raise StopAsyncIteration
-        if not (data := await _within(self._timeout_s, self._connection.read())):
+        read = self._connection.read
+        if not (data := await (read() if self._timeout_s is None else _within(self._timeout_s, read))):
             await self.aclose()
             raise StopAsyncIteration
         return data
@@ -207,13 +208,13 @@ class _Body(httpx2.AsyncByteStream):
             self._pool.give_back(connection)
 
 
-async def _within(seconds: float | None, waiting: Coroutine[None, None, T]) -> T:
+async def _within(seconds: float | None, waiting: Callable[[], Coroutine[None, None, T]]) -> T:
     """httpx2's read limit; our own exchange has clocks of its own and sets none."""
     if seconds is None:
-        return await waiting
+        return await waiting()
     try:
         async with asyncio.timeout(seconds):
-            return await waiting
+            return await waiting()
     except TimeoutError:
         raise httpx2.ReadTimeout("the server was silent for too long") from None
 
