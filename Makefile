@@ -15,10 +15,11 @@ help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
-	$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+	@echo "Setting up $(VENV) (once) …"
+	@$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
 
 $(VENV)/.ready: $(BIN)/python pyproject.toml
-	$(PIP) -e '.[dev]'
+	@$(PIP) -e '.[dev]'
 	@touch $@
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml
@@ -31,7 +32,7 @@ demo: $(VENV)/.demo  ## run the quickstart against the simulator and print its c
 	@$(BIN)/onb demo
 
 lab: $(VENV)/.demo  ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: $(VENV)/.ready browser-ready lint types  ## every test: fast parts first, then notebooks and the browser
 	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak" -x
