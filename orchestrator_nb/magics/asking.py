@@ -121,6 +121,7 @@ def _preview(plan: Plan, session: Session) -> str:
     if given := request.params.given:
         rows.append(("options", ", ".join(f"{name} {value}" for name, value in given.items())))
     rows.append(("prompt 0", request.prompt))
+    rows += [("note", notice) for notice in plan.items.notices]
     return "\n".join(f"{name:<10}{_indented(plain(text))}" for name, text in rows)
 
 

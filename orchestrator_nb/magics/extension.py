@@ -14,6 +14,7 @@ from orchestrator_nb.magics.awaiting import Transformer, transformer
 from orchestrator_nb.magics.cell import Magics
 from orchestrator_nb.magics.complete import Known, matcher
 from orchestrator_nb.magics.shell import Shell
+from orchestrator_nb.magics.terminal import guard, release
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ def load(shell: Shell) -> None:
     )
     shell.input_transformers_post.append(loaded.transform)
     shell.Completer.custom_matchers.append(loaded.matcher)
+    guard(shell)
     _LOADED[shell] = loaded
 
 
@@ -56,6 +58,7 @@ def unload(shell: Shell) -> None:
         shell.magics_manager.magics["line"].pop(name, None)
     shell.input_transformers_post.remove(loaded.transform)
     shell.Completer.custom_matchers.remove(loaded.matcher)
+    release(shell)
 
 
 def _free_names(shell: Shell) -> tuple[str, ...]:
