@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Event
 from orchestrator_nb.errors import CLASS_OF, ProviderError
-from orchestrator_nb.kernel.settle import settle
+from orchestrator_nb.kernel.settle import Why, settle
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Handler
 
@@ -137,11 +137,11 @@ class _Crew:
         if bug := next(filter(None, map(_bug, self._tasks)), None):
             raise bug
 
-    def stop(self, why_not: Callable[[Item], ProviderError]) -> None:
-        """Let nothing start and cancel what is under way."""
+    def stop(self, why_not: Callable[[Item], ProviderError], why: Why | None = None) -> None:
+        """Let nothing start and cancel what is under way, for a reason of its own where there is one."""
         self._queues.close(why_not)
         for task in self._tasks:
-            task.cancel()
+            task.cancel(why)
 
 
 def _bug(task: asyncio.Task[None]) -> BaseException | None:
@@ -156,7 +156,8 @@ def _stopping() -> bool:
 async def _ring(clock: Clock, timeout_s: float | None, crew: _Crew) -> None:
     if timeout_s is not None:
         await clock.sleep(timeout_s)
-        crew.stop(partial(_too_late, timeout_s=timeout_s))
+        why = Why(f"stopped: the run's {timeout_s:g} s were over; give it more time with --timeout.")
+        crew.stop(partial(_too_late, timeout_s=timeout_s), why)
 
 
 async def _listen(stop: Stop | None, crew: _Crew) -> None:

@@ -7,12 +7,21 @@ cancelling, so that its owner knows. Only a bug is raised.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from orchestrator_nb.calls import Delta, Event, Response, Retrying, Source, Started
 from orchestrator_nb.errors import Cancelled, OrchestratorError
 from orchestrator_nb.messages import Text
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Emit, Handler
+
+_STOPPED: Final = "stopped before the answer was whole; ask again for the rest."
+
+
+class Why(str):
+    """The sentence for calls under way when their run is stopped: the message of the cancellation (``task.cancel(Why(…))``)."""
+
+    __slots__ = ()
 
 
 async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id: str) -> Call:
@@ -48,15 +57,16 @@ async def _outcome(handler: Handler, item: Item, watch: _Stopwatch) -> tuple[Res
         return await handler(item.request, watch), None
     except OrchestratorError as error:
         return None, error
-    except asyncio.CancelledError:
-        return None, _cancelled(item, watch.text)
+    except asyncio.CancelledError as stop:
+        why = next((str(why) for why in stop.args if isinstance(why, Why)), _STOPPED)
+        return None, _cancelled(item, watch.text, why)
 
 
-def _cancelled(item: Item, text: str) -> Cancelled:
+def _cancelled(item: Item, text: str, why: str) -> Cancelled:
     model = item.request.model
     kept = Response(model.id, (Text(text),), finish="error", complete=False) if text else None
     return Cancelled(
-        "stopped before the answer was whole; ask again for the rest.",
+        why,
         kind="cancelled",
         vendor=model.vendor.name,
         model=model.id,
