@@ -100,12 +100,26 @@ class Items(Sequence[Item]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user may not have meant: an axis that the prompt does not use."""
-        return tuple(
-            f"the axis {name!r} is not used in the prompt, so its values change nothing; write {{{{ {name} }}}} in it."
-            for name in self.axes
-            if name not in self.template.names
-        )
+        """What the user may not have meant: an axis or a frame that the prompt does not use, and values that are missing."""
+        return (*self._unused(), *self._missing())
+
+    def _unused(self) -> Iterator[str]:
+        for name in self.axes:
+            if name not in self.template.names:
+                yield f"the axis {name!r} is not used in the prompt, so its values change nothing; write {{{{ {name} }}}} in it."
+        if self.table and self.table.columns and self.template.names.isdisjoint(self.table.columns):
+            name = self.table.columns[0]
+            yield f"the prompt uses no column of the frame, so every row asks the same; write for example {{{{ {name} }}}} in it."
+
+    def _missing(self) -> Iterator[str]:
+        if (table := self.table) is None:
+            return
+        for name in table.columns:
+            if name in self.template.names and (rows := table.missing(name)):
+                yield (
+                    f"{rows:,} of {table.length:,} rows have no value for {name!r}, and their prompts say 'nan' or 'None' there; "
+                    "drop or fill them first."
+                )
 
     def check(self, most: int | None = None) -> None:
         """Fill the first ``most`` prompts (``None``: all), so that a failing row is known before anything is sent. Raises `TemplateError` with the row."""
@@ -166,7 +180,8 @@ class Items(Sequence[Item]):
         missing = self.template.names - set(columns) - self.template.variables.keys()
         if not missing or not self.table:
             return ""
-        return f" The frame has the columns {', '.join(map(repr, self.table.columns))}."
+        several = "s" if len(self.table.columns) > 1 else ""
+        return f" The frame has the column{several} {', '.join(map(repr, self.table.columns))}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +270,8 @@ class _Table:
     columns: tuple[str, ...]
     length: int
     row: Callable[[int], dict[str, Any]]
+    missing: Callable[[str], int]
+    """In how many rows a column has no value."""
 
 
 def _table(over: Any) -> _Table | None:
@@ -287,7 +304,10 @@ def _frame_table(frame: pd.DataFrame) -> _Table:
             lists.extend(column.tolist() for column in series)
         return {name: _plain(values[index]) for name, values in zip(columns, lists, strict=True)}
 
-    return _Table(columns, len(frame), row)
+    def missing(name: str) -> int:
+        return int(series[columns.index(name)].isna().sum())
+
+    return _Table(columns, len(frame), row, missing)
 
 
 def _list_table(rows: Sequence[Any]) -> _Table:
@@ -302,7 +322,11 @@ def _list_table(rows: Sequence[Any]) -> _Table:
     def row(index: int) -> dict[str, Any]:
         return {str(name): _plain(value) for name, value in dict(rows[index]).items()}
 
-    return _Table(columns, len(rows), row)
+    def missing(name: str) -> int:
+        values = (dict(entry).get(name) for entry in rows)
+        return sum(value is None or value != value for value in values)  # noqa: PLR0124  # only NaN differs from itself
+
+    return _Table(columns, len(rows), row, missing)
 
 
 def _plain(value: Any) -> Any:

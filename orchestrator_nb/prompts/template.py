@@ -11,6 +11,7 @@ output is capped here. Templates of files and chains pass a stricter gate of the
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,9 @@ OUTPUT_CAP: Final = 4 * 1024 * 1024
 _NEVER = (
     "\U0010fffd#"  # Jinja wants some comment sign; the last code point, which no text uses, leaves `{#` to the user
 )
+
+_SPACED: Final = re.compile(r"\{\{\s*(?!.*\b(?:if|is|in|not|and|or)\b)(\w+(?: \w+)+)\s*\}\}")
+"""A column called ``my col``, written as if it were a name."""
 
 _ENVIRONMENT: Final = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined,
@@ -82,8 +86,11 @@ def _compiled(text: str) -> _Compiled | None:
         used = meta.find_undeclared_variables(tree) - _ENVIRONMENT.globals.keys()
         return _Compiled(_ENVIRONMENT.from_string(tree), frozenset(used))
     except jinja2.TemplateSyntaxError as error:
+        spaced = _SPACED.search(text)
         message = (
-            f"line {error.lineno} of the prompt: {(error.message or 'not a template').rstrip('.')}. "
+            f"{spaced[1]!r} in the prompt is not a name, for names have no spaces; rename the column or variable."
+            if spaced
+            else f"line {error.lineno} of the prompt: {(error.message or 'not a template').rstrip('.')}. "
             "Put {% raw %} … {% endraw %} around braces that mean themselves."
         )
     raise TemplateError(message)

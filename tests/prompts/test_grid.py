@@ -155,3 +155,21 @@ def test_files_that_cannot_be_attached_are_refused_with_the_reason(tmp_path):
     for name, words in {**reasons, "data.bim": "did you mean"}.items():
         with pytest.raises(UserError, match=words):
             expand("x", MODELS[:1], files=[tmp_path / name])
+
+
+def test_values_that_are_missing_and_a_frame_that_is_not_used_are_said():
+    frame = pd.DataFrame({"text": ["a", None, np.nan], "x": [1, 2, 3]})
+    [missing] = expand("{{ text }}", MODELS[:1], over=frame).notices
+    [listed] = expand("{{ text }}", MODELS[:1], over=[{"text": "a"}, {"text": None}]).notices
+    [unused] = expand("hi", MODELS[:1], over=frame).notices
+
+    assert missing.startswith("2 of 3 rows have no value for 'text'")
+    assert listed.startswith("1 of 2 rows have no value for 'text'")
+    assert unused.startswith("the prompt uses no column of the frame")
+    assert expand("{{ x }}", MODELS[:1], over=frame).notices == ()
+
+
+def test_a_column_with_a_space_in_its_name_is_named():
+    with pytest.raises(TemplateError, match="'my col' in the prompt is not a name"):
+        expand("{{ my col }}", MODELS[:1], over=pd.DataFrame({"my col": [1]}))
+    assert expand("{{ 1 if x else 2 }}", MODELS[:1], variables={"x": 1})[0].request.prompt == "1"
