@@ -67,6 +67,7 @@ def json_schema_of(spec: str | Mapping[str, Any] | type, namespace: Mapping[str,
         return json_schema_of(named)
     if text[:1].isupper() and text.isidentifier():
         _no_model(text, namespace or {})
+    _no_typo(text, namespace or {})
     return _of_fields(text)
 
 
@@ -75,6 +76,17 @@ def _of_model(model: type) -> dict[str, Any]:
     if make is None:
         raise UserError(f"{model.__name__!r} is not a pydantic model; derive it from pydantic.BaseModel.")
     return _checked(make())
+
+
+def _no_typo(text: str, namespace: Mapping[str, Any]) -> None:
+    """A lone word may be a field of that name. Where a schema has nearly the same name it is taken for a slip of the pen, which would be paid for."""
+    schemas = [
+        key for key, value in namespace.items() if isinstance(value, Mapping) or hasattr(value, "model_json_schema")
+    ]
+    if text.isidentifier() and (found := difflib.get_close_matches(text, schemas, n=1, cutoff=0.75)):
+        raise UserError(
+            f"no schema {text!r} in the notebook; did you mean {found[0]!r}? For a field of that name write '{text} str'."
+        )
 
 
 def _no_model(name: str, namespace: Mapping[str, Any]) -> NoReturn:
