@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from orchestrator_nb.calls import Request, Response, Waiting
@@ -47,7 +45,7 @@ class Breaker:
 
         async def handle(request: Request, emit: Emit) -> Response:
             circuit = await self._enter(request, emit)
-            with circuit.attempt(self._clock):
+            with _Attempt(circuit, self._clock):
                 try:
                     return await call(request, emit)
                 except ProviderError as error:
@@ -102,6 +100,24 @@ def _open(request: Request, why: str, wait_s: float | None) -> BreakerOpen:
     )
 
 
+class _Attempt:
+    """Watches one attempt. A cancelled one tells nothing."""
+
+    __slots__ = ("_circuit", "_clock", "_era", "_probe")
+
+    def __init__(self, circuit: _Circuit, clock: Clock) -> None:
+        self._circuit, self._clock = circuit, clock
+
+    def __enter__(self) -> None:
+        self._era, self._probe = self._circuit.begin()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, OrchestratorError):
+            well = error is None or error.kind not in ILL
+            self._circuit.note(self._era, well, self._probe, self._clock.monotonic())
+        self._circuit.end(self._probe)
+
+
 class _Circuit:
     """One circuit: open until ``_until``, then half open until an attempt (the probe) has an outcome; closed when ``_until`` is None."""
 
@@ -116,27 +132,23 @@ class _Circuit:
         """Seconds until a probe may go; 0 when one may go now, or when closed."""
         return max(0.0, self._until - now) if self._until is not None else 0.0
 
-    @contextmanager
-    def attempt(self, clock: Clock) -> Iterator[None]:
-        """Watch one attempt. A cancelled one tells nothing; one from before the circuit last changed tells nothing new."""
-        era, probe = self._era, self._until is not None
+    def begin(self) -> tuple[int, bool]:
+        """An attempt begins: the circuit's era, and whether the attempt is the probe."""
+        probe = self._until is not None
         if probe:
             self.probe_over = asyncio.Event()
-        try:
-            yield
-        except OrchestratorError as error:
-            if era == self._era:
-                self._note(error.kind not in ILL, probe, clock.monotonic())
-            raise
-        else:
-            if era == self._era:
-                self._note(True, probe, clock.monotonic())
-        finally:
-            if probe and self.probe_over is not None:
-                self.probe_over.set()
-                self.probe_over = None
+        return self._era, probe
 
-    def _note(self, well: bool, probe: bool, now: float) -> None:
+    def end(self, probe: bool) -> None:
+        """An attempt has ended, one way or another."""
+        if probe and self.probe_over is not None:
+            self.probe_over.set()
+            self.probe_over = None
+
+    def note(self, era: int, well: bool, probe: bool, now: float) -> None:
+        """How an attempt went; one from before the circuit last changed tells nothing new."""
+        if era != self._era:
+            return
         self._recent.append(well)
         if probe and well:
             self._change(until=None, pause_s=PAUSE_S[0])

@@ -24,6 +24,10 @@ class Mark(NamedTuple):
     at: float
     amount: float = 1.0
 
+    def moved(self, at: float) -> Mark:
+        """The same, leaving at another time."""
+        return Mark(self.spent, at, self.amount)
+
 
 class Bucket:
     """A level that flows in at ``rate`` per second up to ``size``. Without a rate there is no limit (that we know of)."""

@@ -159,7 +159,7 @@ class Turn:
     def leave(self, now: float) -> None:
         """It goes out now."""
         self.left_at = now
-        self.requests, self.tokens = self.requests._replace(at=now), self.tokens._replace(at=now)
+        self.requests, self.tokens = self.requests.moved(now), self.tokens.moved(now)
         self.lane.left()
 
     def watch(self, emit: Emit) -> Emit:

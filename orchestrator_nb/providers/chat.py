@@ -39,10 +39,15 @@ class Chat:
     prefix = ""
     """What stands between the base URL and ``/chat/completions``."""
     quirks = Quirks()
+    _latest: tuple[Quirks | None, Quirks] = (None, Quirks())
 
     def quirks_of(self, vendor: Vendor) -> Quirks:
         """The dialect's quirks with the vendor's own on top."""
-        return _merged(self.quirks, vendor.quirks)
+        theirs, merged = self._latest
+        if vendor.quirks is not theirs:  # asked twice per call, and quirks are slow to hash
+            merged = _merged(self.quirks, vendor.quirks)
+            self._latest = vendor.quirks, merged
+        return merged
 
     def encode(self, request: Request) -> Wire:
         """``POST /chat/completions``."""
@@ -144,6 +149,8 @@ class Chat:
 
     def _rows(self, message: Message, quirks: Quirks) -> list[dict[str, Any]]:
         """A message, after one row for each tool result in it."""
+        if message.role == "user" and len(message.parts) == 1 and type(message.parts[0]) is Text:  # most are
+            return [{"role": "user", "content": message.parts[0].text}]
         results = [self._result(part) for part in message.parts if isinstance(part, ToolResult)]
         if message.role == "assistant":
             return [*results, self._assistant(message, quirks)]

@@ -113,7 +113,7 @@ class Exchange:
         return provider
 
     def _hint(self, request: Request, headers: Headers) -> None:
-        if any("ratelimit" in name for name in headers):
+        if "ratelimit" in " ".join(headers):
             self._observe(request, rate_hint(headers, self._clock.wall()))
 
     async def _exchange(self, call: _Call, reading: _Reading[T]) -> T | ProviderError:

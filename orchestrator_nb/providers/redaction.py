@@ -87,7 +87,7 @@ class Redaction:
     def response(self, response: Response) -> Response:
         """The response without the key, and with a notice if it held it."""
         everything = _everything(response) if self.__forms.needles else ""
-        if not any([beginning in everything for beginning in self.__forms.beginnings]):
+        if not any(beginning in everything for beginning in self.__forms.beginnings):
             return response
         if not self._is_in(everything) and not self._breaks_off(response):
             return response
