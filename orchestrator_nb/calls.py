@@ -90,7 +90,7 @@ class Request:
         """The text of the last user turn."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
 
-    @cached_property
+    @property
     def key(self) -> str:
         """SHA-256 (hex) over canonical JSON of a named list of fields and a version. Never depends on a secret."""
         vendor = self.model.vendor
@@ -113,9 +113,9 @@ _encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", 
 
 def _message_json(message: Message) -> str:
     """`_canonical` with a short way for the usual message, one piece of text: a frame of 100,000 rows asks for as many keys."""
-    match message.parts:
-        case (Text(text),):
-            return f'{{"parts":[{{"text":{_quoted(text)},"type":"Text"}}],"role":{_quoted(message.role)},"type":"Message"}}'
+    parts = message.parts
+    if len(parts) == 1 and type(parts[0]) is Text:
+        return f'{{"parts":[{{"text":{_quoted(parts[0].text)},"type":"Text"}}],"role":{_quoted(message.role)},"type":"Message"}}'
     return _canonical(message)
 
 

@@ -235,9 +235,18 @@ def _typed(values: list[Any], dtype: str) -> Any:
             return pd.array(values, dtype=dtype)  # type: ignore[call-overload]  # the stubs list names, not str
 
 
-def _strings(values: Iterable[str | None]) -> Any:
-    cells = [pd.NA if value is None else value if value.isascii() else whole(value) for value in values]
+def _strings(values: Sequence[Any]) -> Any:
+    if (kinds := set(map(type, values))) == {type(None)}:
+        cells: Sequence[Any] = [pd.NA] * len(values)
+    elif kinds == {str} and all(map(str.isascii, values)):  # most columns are; asked in C
+        cells = values
+    else:
+        cells = [_cell(value) for value in values]
     return pd.arrays.StringArray(_objects(cells))
+
+
+def _cell(value: str | None) -> Any:
+    return pd.NA if value is None else value if value.isascii() else whole(value)
 
 
 def _objects(values: Sequence[Any]) -> Any:
