@@ -34,7 +34,7 @@ class Asked:
         if not self.job.done:
             raise Interrupted("stopped; some calls are still being cancelled, %llm last shows the rows when they are.")
         run = self.job.result()
-        self.screen.finish(run)
+        self.screen.finish(run, told=self.line.on_error != "return" and not self.line.quiet)
         return frame(run)
 
     def error(self, stopped: bool) -> BaseException | None:

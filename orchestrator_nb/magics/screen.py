@@ -50,8 +50,8 @@ class Screen(Protocol):
         """Show the state, if it is time to."""
         ...
 
-    def finish(self, run: Run) -> None:
-        """Show the final result."""
+    def finish(self, run: Run, *, told: bool = False) -> None:
+        """Show the final result; ``told`` as in `view`."""
         ...
 
 
@@ -82,16 +82,16 @@ class Dark:
     def draw(self) -> None:
         """Not shown."""
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Run, *, told: bool = False) -> None:
         """Not shown."""
 
 
 class Still(Dark):
     """Shows only the final result."""
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Run, *, told: bool = False) -> None:
         """The result, once."""
-        display(_final(run))
+        display(_final(run, told))
 
 
 class Live:
@@ -112,9 +112,9 @@ class Live:
             self._next = now + self._period_s
             self._show(Picture(self._progress.html(), self._progress.text()))
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Run, *, told: bool = False) -> None:
         """The result in place of the progress."""
-        self._show(_final(run))
+        self._show(_final(run, told))
 
     def _show(self, picture: Picture) -> None:
         if self._handle is None:
@@ -142,13 +142,13 @@ class Terminal:
             sys.stdout.write(plain(self._pieces.popleft()))
         sys.stdout.flush()
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Run, *, told: bool = False) -> None:
         """The rest, and the summary."""
         self.draw()
-        result = view(run)
+        result = view(run, told=told)
         print(f"\n\n{result.summary}" if self._printed else result.text)  # noqa: T201  # a terminal's display
 
 
-def _final(run: Run) -> Picture:
-    result = view(run)
+def _final(run: Run, told: bool) -> Picture:
+    result = view(run, told=told)
     return Picture(result.html, result.text)

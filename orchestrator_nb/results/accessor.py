@@ -25,6 +25,9 @@ class Answers:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
+    def __repr__(self) -> str:
+        return f"answers in {len(self._frame):,} rows: .text  .compare()  .errors  .cost()"
+
     @property
     def text(self) -> str:
         """The text of the only answer. Raises `UserError` when there are several, none, or it failed."""
@@ -92,7 +95,7 @@ class Answers:
         if missing := [name for name in columns if name not in self._frame]:
             raise UserError(
                 f"df.llm.{what} needs the column{'s' if len(columns) > 1 else ''} {', '.join(map(repr, columns))}, "
-                f"but {', '.join(map(repr, missing))} is not in this frame; take it from the frame as it came."
+                f"but {', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} not in this frame; take it from the frame as it came."
             )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from orchestrator_nb.results.page import box, count, cut, row_of, table
+from orchestrator_nb.results.page import box, count, cut, money, row_of, seconds, table
 from orchestrator_nb.results.safe_text import escape, plain, safe_html
 
 NEEDS: Final = ("prompt", "model", "text")
@@ -30,10 +30,12 @@ FORMATTED: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands in one place: a text, or why there is none."""
+    """What stands in one place: a text, or why there is none; with a text its time and cost as words, where they are known."""
 
     text: str
     error: str = ""
+    time: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,18 @@ class Comparison:
     def _stacked(self, prompt: str, cells: Mapping[str, tuple[Answer, ...]], formatted: bool) -> str:
         """One prompt and many models: a line per model, for a page is not wide enough for a column each."""
         asked = f'<div class="onb-note onb-text">{_folded(prompt, escape(prompt))}</div>'
+        single = all(len(cell) == 1 for cell in cells.values()) and any(cell[0].time for cell in cells.values())
         rows = (
-            row_of([f'<th scope="row">{escape(model)}</th>', _cell(cells.get(model, ()), formatted)])
+            row_of(
+                [
+                    f'<th scope="row">{escape(model)}</th>',
+                    _cell(cells.get(model, ()), formatted),
+                    *(_numbers(cells[model][0]) if single else ()),
+                ]
+            )
             for model in self.models
         )
-        return asked + table(["model", "answer"], rows)
+        return asked + table(["model", "answer", *(("time", "cost") if single else ())], rows)
 
     @property
     def text(self) -> str:
@@ -82,7 +91,7 @@ class Comparison:
         for prompt, cells in self.rows[:PROMPTS]:
             lines = [f"▸ {cut(prompt, 300)}"]
             for model, answers in cells.items():
-                lines += [f"  {model}: {_indented(_shown(answer))}" for answer in answers[:SAMPLES]]
+                lines += [f"  {model}{_spent(answer)}: {_indented(_shown(answer))}" for answer in answers[:SAMPLES]]
                 lines += [f"  {model}: {words}" for words in _rest(answers)]
             yield "\n".join(lines)
 
@@ -102,8 +111,11 @@ def compare(frame: pd.DataFrame) -> Comparison:
     models = _labels(frame)
     errors = _texts(frame["error"]) if "error" in frame else [""] * len(frame)
     rows: dict[str, dict[str, list[Answer]]] = {}
-    for prompt, model, text, error in zip(_texts(frame["prompt"]), models, _texts(frame["text"]), errors, strict=True):
-        rows.setdefault(prompt, {}).setdefault(model, []).append(Answer(text, error))
+    times, costs = _numbers_of(frame, "latency_s", seconds), _numbers_of(frame, "cost_usd", money)
+    told = zip(_texts(frame["prompt"]), models, _texts(frame["text"]), errors, times, costs, strict=True)
+    for prompt, model, text, error, *spent in told:
+        answer = Answer(text, error, *spent) if text else Answer(text, error)
+        rows.setdefault(prompt, {}).setdefault(model, []).append(answer)
     done = tuple(
         (prompt, {model: tuple(_merged(cell)) for model, cell in cells.items()}) for prompt, cells in rows.items()
     )
@@ -130,6 +142,13 @@ def _labels(frame: pd.DataFrame) -> list[str]:
     return refs
 
 
+def _numbers_of(frame: pd.DataFrame, column: str, words: Callable[[float], str]) -> list[str]:
+    """A column's numbers as words; nothing where there is no column or no number."""
+    if column not in frame:
+        return [""] * len(frame)
+    return ["" if pd.isna(number) else words(float(number)) for number in frame[column]]
+
+
 def _texts(column: pd.Series) -> list[str]:
     return ["" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
 
@@ -141,6 +160,14 @@ def _prompt_html(prompt: str) -> str:
 def _cell(answers: Sequence[Answer], formatted: bool) -> str:
     shown = "".join(f'<div class="onb-sample">{_answer_html(answer, formatted)}</div>' for answer in answers[:SAMPLES])
     return f"<td>{shown}{''.join(map(_note, _rest(answers)))}</td>"
+
+
+def _numbers(answer: Answer) -> list[str]:
+    return [f'<td class="onb-number">{escape(words)}</td>' for words in (answer.time, answer.cost)]
+
+
+def _spent(answer: Answer) -> str:
+    return f" ({', '.join(filter(None, (answer.time, answer.cost)))})" if answer.time or answer.cost else ""
 
 
 def _answer_html(answer: Answer, formatted: bool) -> str:

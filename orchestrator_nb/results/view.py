@@ -23,12 +23,14 @@ class View:
         return {"text/html": self.html, "text/plain": self.text}
 
 
-def view(run: Run) -> View:
-    """The picture of a run."""
+def view(run: Run, *, told: bool = False) -> View:
+    """The picture of a run. ``told``: the only call's failure is raised, so it need not be said here too."""
     lines = summary(run)
     if len(run.calls) == 1:
         reply = Reply(run)
-        lines = replace(lines, line=f"{reply.call.item.request.model.ref} · {lines.line.removeprefix('1 call: ')}")
+        lines = replace(lines, line=f"{reply.call.item.request.model.ref} · {lines.line.removeprefix('1 call: 1 ')}")
+        if told and reply.error:
+            lines = replace(lines, notes=lines.notes[1:])
         if reply.error:  # the summary says why
             inner, text = reply.body, plain(reply.text)
         else:

@@ -41,7 +41,7 @@ def test_text_streams_in_and_the_final_answer_replaces_it(open_notebook):
     lengths = [len(text) for text in seen]
     grew = sum(later > earlier for earlier, later in itertools.pairwise(lengths))
     assert grew >= 5, lengths
-    assert "1 simulated" in notebook.output(1)
+    assert "· simulated ·" in notebook.output(1)
     assert notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output").count() == 1
     notebook.shoot("streamed")
 

@@ -32,7 +32,7 @@ def test_an_answer_is_shown_and_the_frame_is_in_the_underscore_but_not_echoed(sh
     assert result.result is None
     said = capsys.readouterr().out
     assert frame.text[0].strip()[:40] in said
-    assert "1 simulated" in said
+    assert "· simulated ·" in said
     assert "Out[" not in said
 
 
@@ -215,3 +215,19 @@ def test_a_terminal_shows_model_text_without_control_sequences(shell, capsys):
     shell.session._simulator.say("evil", "a\x1b]0;title\x07b\x1b[2Jc\u202ed")
     run(shell, "%%llm sonnet\nevil")
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_failure_of_an_only_call_is_said_once(shell, capsys):
+    sentence = fail(shell, "%%llm anthropic/sim-quota\nhi")
+    assert "quota" in sentence
+    said = capsys.readouterr().out
+    assert "anthropic/sim-quota · failed ·" in said
+    assert said.count("usage limits") == 1  # by IPython, below the line
+    run(shell, "%%llm anthropic/sim-quota --on-error return\nhi")
+    assert "usage limits" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_the_run_would_notice(shell, capsys):
+    shell.user_ns["rows"] = pd.DataFrame({"text": ["a", None]})
+    run(shell, "%%llm sonnet --over rows --dry-run\nGood? {{ text }}")
+    assert "1 of 2 rows have no value for 'text'" in capsys.readouterr().out

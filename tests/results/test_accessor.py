@@ -48,7 +48,7 @@ def test_a_comparison_has_a_line_per_prompt_a_column_per_model_stacked_repeats_a
     assert [a.text for a in shown.rows[0][1]["two"]] == ["two-0-0", "two-0-1"]
     assert shown.html.count('<th scope="row">') == 2
     assert shown.html.count("✗ slow down (×2)") == 1
-    assert "one: one-1-0" in repr(shown)
+    assert "one (1.5 s, $0.2500): one-1-0" in repr(shown)
 
 
 def test_a_long_answer_is_folded_without_script():
@@ -132,3 +132,18 @@ def test_a_missing_column_is_named(use, column):
 
 def test_an_empty_frame_compares_to_a_sentence():
     assert "No calls" in frame(run()).llm.compare().html
+
+
+def test_many_models_on_one_prompt_stand_with_the_time_and_the_cost_of_each():
+    models = [ModelSpec(ONE.vendor, name) for name in ("one", "two", "three", "four")]
+    whole = frame(run(*(call(item(model=model)) for model in models)))
+    page = whole.llm.compare().html
+    assert page.count('<td class="onb-number">1.5 s</td>') == 4
+    assert ">time</th>" in page
+    assert ">time</th>" not in whole.drop(columns=["latency_s", "cost_usd"]).llm.compare().html
+    repeated = frame(run(*(call(item(model=model, repeat=n)) for model in models for n in (0, 1))))
+    assert ">time</th>" not in repeated.llm.compare().html
+
+
+def test_the_accessor_says_what_it_offers():
+    assert repr(table().llm) == f"answers in {len(table())} rows: .text  .compare()  .errors  .cost()"
