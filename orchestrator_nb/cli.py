@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.catalog import ModelSpec
+    from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
 
 
@@ -36,8 +37,24 @@ class _Group(click.Group):
             _fail("interrupted", 130)
 
 
+_SHELL_WORDS = {
+    "%llm simulate on": "--simulate",
+    "%%llm?": "onb ask --help",
+    "%llm": "onb",
+    "run the cell again": "ask again",
+    "write it below the %%llm line": "give it as the argument",
+}
+"""What our sentences call a thing in a notebook, and what it is called here; longer ones first where one begins another."""
+
+
+def _for_shell(text: str) -> str:
+    for notebook, shell in sorted(_SHELL_WORDS.items(), key=lambda pair: -len(pair[0])):
+        text = text.replace(notebook, shell)
+    return text
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"onb: {message}", err=True)
+    click.echo(f"onb: {_for_shell(message)}", err=True)
     sys.exit(code)
 
 
@@ -92,16 +109,19 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
 @_asking
 def ask(prompt: str, **how: Any) -> None:
     """Ask PROMPT ("-" reads it from standard input); {{ column }} takes values from --over."""
-    with _open() as session:
-        frame = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
-    _print(frame, as_json=how["as_json"])
-    sys.exit(1 if frame["error"].notna().any() else 0)
-
-
-def _run(session: Session, prompt: str, how: dict[str, Any]) -> pd.DataFrame:
     from orchestrator_nb.results.frames import frame
     from orchestrator_nb.results.summary import summary
 
+    with _open() as session:
+        run = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
+    answers = frame(run)
+    _print(answers, as_json=how["as_json"])
+    sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
+    click.echo(_for_shell(summary(run).text), err=True)
+    sys.exit(1 if answers["error"].notna().any() else 0)
+
+
+def _run(session: Session, prompt: str, how: dict[str, Any]) -> Run:
     if how["simulate"]:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files")
@@ -115,9 +135,7 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> pd.DataFrame:
         **{name: how[name] for name in keep},
     )
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
-    run = session.run(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
-    click.echo(summary(run).text, err=True)
-    return frame(run)
+    return session.run(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
 
 
 def _rows(path: Path) -> pd.DataFrame:
@@ -139,13 +157,11 @@ def _print(frame: pd.DataFrame, *, as_json: bool) -> None:
         frame.to_json(sys.stdout, orient="records", lines=True, date_format="iso", force_ascii=False)
         return
     for row in frame.itertuples():
+        failed, answered = isinstance(row.error, str), isinstance(row.text, str)
         if len(frame) > 1:
-            click.secho(f"── {row.model}", bold=True)
-        click.echo(row.text if not _missing(row.error) else click.style(row.error, fg="red"))
-
-
-def _missing(value: Any) -> bool:
-    return isinstance(value, str)
+            click.secho(f"── {row.model}{f' (failed: {row.error_kind})' if failed else ''}", bold=True)
+        if answered:
+            click.echo(row.text)  # of a failed call, what had arrived; the summary says why
 
 
 @main.command()
@@ -209,7 +225,7 @@ def doctor() -> None:
     with _open() as session:
         checks = session.doctor()
     for check in checks:
-        click.echo(f"{marks[check.ok]}  {check.name:<18} {check.text}")
+        click.echo(f"{marks[check.ok]}  {check.name:<18} {_for_shell(check.text)}")
     sys.exit(1 if any(check.ok is False for check in checks) else 0)
 
 

@@ -80,6 +80,23 @@ def test_config_shows_sets_and_explains(onb):
     assert onb("config", "limits.paralel").returncode == 2
 
 
+def test_failures_go_to_standard_error_once_and_the_rest_is_still_printed(onb):
+    done = onb("ask", "hi", "-m", "anthropic/sim-quota", "-m", "flash", "--simulate")
+    assert done.returncode == 1
+    assert done.stderr.count("usage limits") == 1
+    assert "usage limits" not in done.stdout
+    assert "── sim-quota (failed: quota)" in done.stdout
+    assert "── gemini-3.8-flash\n" in done.stdout
+
+
+def test_sentences_speak_of_the_shell_not_of_cells(onb):
+    assert "onb models lists" in onb("models", "sonet").stderr
+    assert "give it as the argument" in onb("ask", "", "-m", "sonnet", "--simulate").stderr
+    named = onb("ask", "hi")
+    assert "onb config model sonnet" in named.stderr
+    assert "%llm" not in named.stderr + onb("doctor").stdout
+
+
 def test_doctor_reports_and_exits_by_what_it_found(onb):
     done = onb("doctor")
     assert "ANTHROPIC_API_KEY is not set" in done.stdout
