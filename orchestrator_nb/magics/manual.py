@@ -26,7 +26,7 @@ COMMANDS: Final = (
     Command("config", "config [KEY [VALUE]]", "all settings, one setting, or set one for good"),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
-    Command("doctor", "doctor", "check keys, settings and the way to the vendors"),
+    Command("doctor", "doctor", "what works here: versions, settings, addresses, keys"),
     Command("help", "help", "this page"),
 )
 
