@@ -123,12 +123,10 @@ def compare(frame: pd.DataFrame) -> Comparison:
 
 
 def _merged(answers: Sequence[Answer]) -> Iterator[Answer]:
-    """A failure without a text stands once, with its number: ten calls that were not asked say so once."""
+    """A failure without a text that occurs more than once stands once, with its number, below the answers: an interrupt must not bury them."""
     times = Counter(answer for answer in answers if not answer.text)
-    for answer, number in {answer: times[answer] for answer in answers if times[answer] > 1}.items():
-        times[answer] = 0
-        yield Answer("", f"{answer.error} (×{number:,})")
-    yield from (answer for answer in answers if answer.text or times[answer])
+    yield from (answer for answer in answers if answer.text or times[answer] == 1)
+    yield from (Answer("", f"{answer.error} (×{number:,})") for answer, number in times.items() if number > 1)
 
 
 def _labels(frame: pd.DataFrame) -> list[str]:

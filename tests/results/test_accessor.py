@@ -147,3 +147,9 @@ def test_many_models_on_one_prompt_stand_with_the_time_and_the_cost_of_each():
 
 def test_the_accessor_says_what_it_offers():
     assert repr(table().llm) == f"answers in {len(table())} rows: .text  .compare()  .errors  .cost()"
+
+
+def test_answers_stand_above_what_was_not_asked():
+    calls = [failed(item(repeat=0), "not asked"), failed(item(repeat=1), "not asked"), call(item(repeat=2))]
+    page = frame(run(*calls)).llm.compare().text
+    assert page.index(answer().text) < page.index("not asked (×2)")
