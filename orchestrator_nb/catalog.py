@@ -50,7 +50,10 @@ class Quirks:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A server that answers for models: its dialect (``kind``), its address, and the name (never the value) of its key."""
+    """A server that answers for models: its dialect (``kind``), its address, and the name (never the value) of its key.
+
+    ``simulated``: the address is the simulator's, so that also calls which were stopped before their answer's header are not taken for live ones.
+    """
 
     name: str
     kind: str
@@ -58,6 +61,7 @@ class Vendor:
     key_name: str | None = None
     quirks: Quirks = Quirks()
     limits: Limits = Limits()
+    simulated: bool = False
 
     @property
     def is_local(self) -> bool:

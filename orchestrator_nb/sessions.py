@@ -289,7 +289,7 @@ class Session:
         if not self._simulator:
             return catalog
         for vendor in catalog.vendors.values():
-            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(_part(vendor))))
+            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(_part(vendor)), simulated=True))
         return catalog
 
     def _keys(self) -> Keys:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Event
 from orchestrator_nb.errors import CLASS_OF, ProviderError
-from orchestrator_nb.kernel.settle import Why, settle
+from orchestrator_nb.kernel.settle import Why, asked_of, settle
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Handler
 
@@ -63,7 +63,9 @@ async def fan_out(
                 queues.close(_after_failure)
 
     def left_over(index: int) -> Call:
-        call = Call(items[index], f"{run_id}-{index}", error=queues.why_not(items[index]))
+        call = Call(
+            items[index], f"{run_id}-{index}", error=queues.why_not(items[index]), source=asked_of(items[index])
+        )
         progress(index, call)
         return call
 

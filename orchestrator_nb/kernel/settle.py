@@ -37,7 +37,7 @@ async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id
         call_id,
         response,
         error,
-        source=_source(response, error),
+        source=_source(item, response, error),
         started_at=watch.started_at,
         latency_s=clock.monotonic() - watch.since,
         ttft_s=watch.ttft_s,
@@ -45,11 +45,16 @@ async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id
     )
 
 
-def _source(response: Response | None, error: OrchestratorError | None) -> Source:
+def _source(item: Item, response: Response | None, error: OrchestratorError | None) -> Source:
     answer = response or getattr(error, "response", None)
     if answer is not None:
         return answer.source
-    return "simulated" if getattr(error, "simulated", False) else "live"
+    return "simulated" if getattr(error, "simulated", False) else asked_of(item)
+
+
+def asked_of(item: Item) -> Source:
+    """What a call is when no answer says it."""
+    return "simulated" if item.request.model.vendor.simulated else "live"
 
 
 async def _outcome(handler: Handler, item: Item, watch: _Stopwatch) -> tuple[Response | None, OrchestratorError | None]:
@@ -64,7 +69,7 @@ async def _outcome(handler: Handler, item: Item, watch: _Stopwatch) -> tuple[Res
 
 def _cancelled(item: Item, text: str, why: str) -> Cancelled:
     model = item.request.model
-    kept = Response(model.id, (Text(text),), finish="error", complete=False) if text else None
+    kept = Response(model.id, (Text(text),), finish="error", complete=False, source=asked_of(item)) if text else None
     return Cancelled(
         why,
         kind="cancelled",

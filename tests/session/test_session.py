@@ -185,6 +185,18 @@ def test_a_changed_file_is_read_again(tmp_path):
         assert opened.config.settings.model == "flash"
 
 
+def test_what_is_stopped_while_simulating_is_not_taken_for_live(tmp_path):
+    with Session.open(cwd=tmp_path, environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as opened:
+        opened.simulate(True)
+        opened._simulator.say("slow", "word " * 4000)
+        plan = opened.plan("slow", ["mini"], repeat=4)
+        run = opened.run(plan, parallel=2, timeout_s=2)
+    kinds = {call.error.kind for call in run.calls}
+    assert kinds == {"cancelled"}
+    assert {call.source for call in run.calls} == {"simulated"}
+    assert {call.answer.source for call in run.calls if call.answer} == {"simulated"}
+
+
 def test_doctor_names_the_files_that_are_in_force_and_no_others(tmp_path):
     environ = {"ORCHESTRATOR_NB_HOME": str(tmp_path)}
     with Session.open(cwd=tmp_path, environ=environ) as opened:
