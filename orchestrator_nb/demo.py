@@ -22,7 +22,8 @@ class DemoFailed(OrchestratorError):
 
 def run_demo(say: Callable[[str], Any]) -> None:
     """Execute ``01_quickstart.ipynb`` in a fresh kernel and print the cells tagged ``demo``. Raises `UserError` without Jupyter,
-    `DemoFailed` when a cell fails."""
+    `DemoFailed` when a cell fails.
+    """
     notebook = _execute(_quickstart(), say)
     for cell in notebook.cells:
         if _TAG in cell.metadata.get("tags", ()):
