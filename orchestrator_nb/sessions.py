@@ -123,6 +123,13 @@ class Session:
                 self._simulator = self._opened.enter_context(_simulator(script))
             return self._simulator.origin if self._simulator else None
 
+    @property
+    def simulator(self) -> Simulator:
+        """The simulator at work, to order answers and faults: ``simulator.fail("429", times=2)``. Raises `UserError` when it is off."""
+        if self._simulator is None:
+            raise UserError("the simulator is off; switch it on with simulate(True) or %llm simulate on.")
+        return self._simulator
+
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
         line = self._current()

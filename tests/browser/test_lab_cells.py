@@ -9,7 +9,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START = "%load_ext orchestrator_nb\n%llm simulate on"
 SLOW = """
 from orchestrator_nb.sessions import session
-session()._simulator.say("lighthouse", "The lamp turned, and the sea kept its own slow time. " * 20)
+session().simulator.say("lighthouse", "The lamp turned, and the sea kept its own slow time. " * 20)
 """
 
 

@@ -34,7 +34,7 @@ def hostile(place):
 def rows(place):
     texts = hostile(place)
     for number, text in enumerate(texts):
-        session()._simulator.say(f"{{place}}case{{number:03d}}z", text + " (end)")
+        session().simulator.say(f"{{place}}case{{number:03d}}z", text + " (end)")
     return [{{"case": f"{{place}}case{{number:03d}}z"}} for number in range(len(texts))]
 ask = get_ipython().run_cell_magic
 """

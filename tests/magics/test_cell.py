@@ -212,7 +212,7 @@ def test_magics_that_wrap_a_cell_wrap_ours(shell, outer):
 
 
 def test_a_terminal_shows_model_text_without_control_sequences(shell, capsys):
-    shell.session._simulator.say("evil", "a\x1b]0;title\x07b\x1b[2Jc\u202ed")
+    shell.session.simulator.say("evil", "a\x1b]0;title\x07b\x1b[2Jc\u202ed")
     run(shell, "%%llm sonnet\nevil")
     assert "\x1b" not in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SLOW = "from orchestrator_nb.sessions import session; session()._simulator.say('slow', 'word ' * 4000)"
+SLOW = "from orchestrator_nb.sessions import session; session().simulator.say('slow', 'word ' * 4000)"
 
 
 def html_of(shown):

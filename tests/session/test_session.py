@@ -157,6 +157,16 @@ def test_a_run_may_ask_more_at_once_than_the_setting(session):
     assert at_once["most"] == 12
 
 
+def test_faults_are_ordered_from_the_simulator_at_work(session):
+    session.simulator.fail("529", times=1)
+    frame = session.compare("Hello", ["sonnet"])
+    assert frame["attempts"].tolist() == [2]
+    assert frame["error"].isna().all()
+    session.simulate(False)
+    with pytest.raises(UserError, match="%llm simulate on"):
+        _ = session.simulator
+
+
 def test_a_script_says_what_the_simulator_answers(session, tmp_path):
     (tmp_path / "answers.yaml").write_text("- {match: capital of France, answer: Paris., model: claude}\n")
     session.simulate(True, tmp_path / "answers.yaml")
@@ -188,7 +198,7 @@ def test_a_changed_file_is_read_again(tmp_path):
 def test_what_is_stopped_while_simulating_is_not_taken_for_live(tmp_path):
     with Session.open(cwd=tmp_path, environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as opened:
         opened.simulate(True)
-        opened._simulator.say("slow", "word " * 4000)
+        opened.simulator.say("slow", "word " * 4000)
         plan = opened.plan("slow", ["mini"], repeat=4)
         run = opened.run(plan, parallel=2, timeout_s=2)
     kinds = {call.error.kind for call in run.calls}
