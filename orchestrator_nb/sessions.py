@@ -17,7 +17,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -32,29 +32,18 @@ from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.job import Job, Plan
-from orchestrator_nb.kernel import portal as kernel
-from orchestrator_nb.kernel.breaker import Breaker
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
-from orchestrator_nb.kernel.limits import Limiter
-from orchestrator_nb.kernel.pipeline import build
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
-from orchestrator_nb.kernel.price import priced
-from orchestrator_nb.kernel.retry import Backoff, retry
-from orchestrator_nb.kernel.structure import structured
-from orchestrator_nb.pricing import Pricer
+from orchestrator_nb.line import Line
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
-from orchestrator_nb.providers import PROVIDERS
-from orchestrator_nb.providers.http import Exchange
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys
-from orchestrator_nb.providers.network import Network
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Veiled
 from orchestrator_nb.structured import json_schema_of
-from orchestrator_nb.types import Clock, Handler, Keys, Layer
+from orchestrator_nb.types import Clock, Keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +66,7 @@ class Session:
         self._simulator: Simulator | None = None
         self._opened = contextlib.ExitStack()
         self._lock = threading.RLock()
-        self._line: _Line | None = None
+        self._line: Line | None = None
 
     @classmethod
     def open(
@@ -235,7 +224,7 @@ class Session:
                 raise piece.error
         finally:
             job.stop()
-            job.wait(kernel.GRACE_S)
+            job.wait(GRACE_S)
 
     def compare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
         """Every prompt to every model: a frame with one row per call (docs/dataframe.md). Failures are rows."""
@@ -281,10 +270,10 @@ class Session:
 
     # How it is put together
 
-    def _current(self) -> _Line:
+    def _current(self) -> Line:
         with self._lock:
             if self._line is None:
-                self._line = _Line(self.config, self._catalog(), self._keys(), self._clock)
+                self._line = Line(self.config, self._catalog(), self._keys(), self._clock)
             return self._line
 
     def _drop_line(self) -> Future[None] | None:
@@ -326,7 +315,7 @@ class Session:
     async def _run(
         self,
         plan: Plan,
-        line: _Line,
+        line: Line,
         progress: Progress,
         parallel: int | None,
         timeout_s: float | None,
@@ -357,48 +346,6 @@ class Session:
         from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
 
         return frame(run)
-
-
-class _Line:
-    """Everything one catalogue's calls go through; replaced as a whole when settings change. Runs under way keep theirs to their end."""
-
-    def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> None:
-        settings = config.settings
-        self.limiter = limiter = Limiter(clock, parallel=settings.limits.parallel)
-        self.catalog = catalog
-        self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
-        self.breaker = Breaker(clock)
-        self._runs, self._dropped = 0, False
-        layers: list[Layer] = [  # outermost first
-            structured(),  # judges the whole answer, so nothing may come after it
-            priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
-            continued(),  # each hop is a call of its own below
-            retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
-            limiter.layer,  # a place and the rate, for each attempt
-            self.breaker.layer,  # innermost: judges at the moment of sending, also for those who queued
-        ]
-        self.handler: Handler = build(self.exchange, layers)
-
-    @contextlib.asynccontextmanager
-    async def in_use(self, parallel: int) -> AsyncIterator[Handler]:
-        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again."""
-        self.breaker.reset()
-        self.limiter.widen(parallel)
-        self._runs += 1
-        try:
-            yield self.handler
-        finally:
-            self._runs -= 1
-            await self._close_if_over()
-
-    async def drop(self) -> None:
-        """Close when the last run has ended."""
-        self._dropped = True
-        await self._close_if_over()
-
-    async def _close_if_over(self) -> None:
-        if self._dropped and not self._runs:
-            await self.exchange.aclose()
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ FLOORS = [
     {"config", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis"},  # things made of calls
-    {"job"},  # a grid on its way through the kernel
+    {"job", "line"},  # a grid on its way, and the way
     {"sessions"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
