@@ -1,4 +1,4 @@
-"""Reading configuration files: which are trusted (rule R22), and what a missing one means (nothing)."""
+"""Reading configuration files: which are trusted, and what a missing one means (nothing)."""
 
 from __future__ import annotations
 

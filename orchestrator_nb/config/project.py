@@ -1,4 +1,4 @@
-"""The project layer: the files beside the notebook, which came with it and are not trusted. It may set only what rule R23 allows.
+"""The project layer: the files beside the notebook, which came with it and are not trusted. It may set only harmless things.
 
 A forbidden field is an error, not a notice: results under settings that the notebook's author did not write would be wrong results.
 ``config.yaml`` and ``models.yaml`` are names of many tools: here they count as ours only when they have the predecessor's marks.
@@ -24,7 +24,7 @@ from orchestrator_nb.errors import ConfigError, UnknownModel
 
 OWN_NAME: Final = "orchestrator-nb.yaml"
 
-# Rule R23 as data. Anything that is not here is refused.
+# What it may set, as data. Anything that is not here is refused.
 ALLOWED_SETTINGS: Final = frozenset({"model", "params.temperature", "params.max_tokens"})
 ALLOWED_MAPS: Final = frozenset({"roles", "personas", "chains"})
 ALLOWED_STEP_KEYS: Final = frozenset({"id", "name", "role", "persona", "model", "prompt"})
@@ -105,7 +105,7 @@ def _ours(path: Path, marks: set[str], notices: list[str]) -> Document | None:
 def settings_layer(project: Project, user: Mapping[str, Any], own: Path) -> Layer:
     """The project's settings. ``user`` are the values below it, ``own`` the file to name as the place for what is refused here.
 
-    Raises `ConfigError` with file, line and field for anything that R23 does not allow.
+    Raises `ConfigError` with file, line and field for anything that is not allowed.
     """
     layers: list[Layer] = []
     if project.settings:

@@ -64,11 +64,12 @@ class LimitSettings(Shape):
 
 
 class TimeoutSettings(Shape):
-    """The four clocks of one attempt, in seconds (rule R32)."""
+    """The clocks of one attempt, in seconds; ``payload_s`` is for a stream that sends keep-alives and nothing else."""
 
     connect_s: Seconds = 5.0
     first_byte_s: Seconds = 60.0
     gap_s: Seconds = 30.0
+    payload_s: Seconds = 300.0
     total_s: Seconds = 600.0
 
 
@@ -83,7 +84,7 @@ def _proxy(value: str) -> str:
 
 
 class NetworkSettings(Shape):
-    """The way out. The environment's proxy variables are not read (rule R20)."""
+    """The way out. The environment's proxy variables are not read."""
 
     proxy: Annotated[str, AfterValidator(_proxy)] | None = None
     ca_file: str | None = None

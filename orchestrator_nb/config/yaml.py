@@ -1,4 +1,4 @@
-"""YAML as configuration needs it: text to plain values, with the line of every key; everything surprising is refused (rule R42).
+"""YAML as configuration needs it: text to plain values, with the line of every key; everything surprising is refused.
 
 Values are built from the parser's events, not by PyYAML's constructors: an alias, an anchor, a tag, a merge key, a duplicate key or a key that is no
 text is refused where it stands, before anything is expanded. Only ``true false null``, whole numbers and decimal numbers are more than text, as in
@@ -49,7 +49,7 @@ class Document:
 
 
 def read(data: bytes, file: str) -> Document:
-    """The document in ``data``. Raises `ConfigError` with ``file:line`` for anything that rule R42 refuses; an empty file is an empty mapping."""
+    """The document in ``data``. Raises `ConfigError` with ``file:line`` for anything it refuses; an empty file is an empty mapping."""
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{len(data):,} bytes; a configuration file may have {MAX_BYTES:,}.", where=file)
     return _Builder(_text(data, file), file).document()

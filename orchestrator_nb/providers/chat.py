@@ -1,6 +1,6 @@
 """OpenAI's Chat Completions, and the plain form of every dialect that copies it. What differs is said by `Quirks`.
 
-https://platform.openai.com/docs/api-reference/chat. The reader takes what the copies send (WIRE notes, 2026-11): reasoning in
+https://platform.openai.com/docs/api-reference/chat. The reader takes what the copies send (as of 2026-11): reasoning in
 ``reasoning_content`` or ``reasoning``, content as text or as a list of chunks, usage on any late chunk or in ``x_groq``, arguments as text or object.
 """
 

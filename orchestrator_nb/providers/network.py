@@ -30,6 +30,8 @@ class _Timeouts(Protocol):
     @property
     def gap_s(self) -> float: ...
     @property
+    def payload_s(self) -> float: ...
+    @property
     def total_s(self) -> float: ...
 
 
@@ -81,6 +83,7 @@ class Network:
             connect_s=timeouts.connect_s,
             first_byte_s=timeouts.first_byte_s,
             gap_s=timeouts.gap_s,
+            payload_s=timeouts.payload_s,
             total_s=timeouts.total_s,
             max_connections=max(settings.limits.parallel, MAX_CONNECTIONS),
             ca_file=way.ca_file,
