@@ -33,6 +33,8 @@ class _Group(click.Group):
             _fail(str(error), 2 if isinstance(error, UserError) else 1)
         except BrokenPipeError:
             sys.exit(1)  # the reader of our pipe has seen enough
+        except OSError as error:
+            _fail(f"{error.filename or 'the output'} cannot be used: {error.strerror}.", 1)
         except KeyboardInterrupt:
             _fail("interrupted", 130)
 
@@ -113,15 +115,16 @@ def ask(prompt: str, **how: Any) -> None:
     from orchestrator_nb.results.summary import summary
 
     with _open() as session:
-        run = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
+        run, interrupted = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
     answers = frame(run)
     _print(answers, as_json=how["as_json"])
     sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
     click.echo(_for_shell(summary(run).text), err=True)
-    sys.exit(1 if answers["error"].notna().any() else 0)
+    sys.exit(130 if interrupted else 1 if answers["error"].notna().any() else 0)
 
 
-def _run(session: Session, prompt: str, how: dict[str, Any]) -> Run:
+def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]:
+    """The run, and whether the user interrupted it: what was finished by then is in it."""
     if how["simulate"]:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files")
@@ -135,7 +138,13 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> Run:
         **{name: how[name] for name in keep},
     )
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
-    return session.run(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
+    job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
+    try:
+        return job.result(), False
+    except KeyboardInterrupt:
+        if job.run is None:
+            raise
+        return job.run, True
 
 
 def _rows(path: Path) -> pd.DataFrame:

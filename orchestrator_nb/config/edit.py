@@ -56,7 +56,8 @@ def unchanged_unless(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         if before is None:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
         elif _bytes(path) != before:
             replace_file(path, before.decode("utf-8"))
         raise
@@ -65,7 +66,7 @@ def unchanged_unless(path: Path) -> Iterator[None]:
 def _bytes(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -154,7 +155,20 @@ def _reads_as(text: str, expected: dict[str, Any], file: str) -> bool:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write ``text`` aside and rename it into place, mode 0600; a link stays a link. A crash leaves the old file or the new one, never half."""
+    """Write ``text`` aside and rename it into place, mode 0600; a link stays a link. A crash leaves the old file or the new one, never half.
+
+    Raises `ConfigError`, with the old file untouched, when the folder or the disk does not take it.
+    """
+    try:
+        _replace_file(path, text)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return
+    raise ConfigError(f"cannot be written: {reason}; nothing was changed.", where=str(path))
+
+
+def _replace_file(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mkstemp makes it 0600
