@@ -7,6 +7,9 @@ OrchestratorError
 │   └── TemplateError       the prompt's template
 ├── KeyMissing              no key for this vendor
 ├── VaultError              the vault
+│   ├── VaultFormatError    its file is none, is damaged in its open part, or asks for too much work
+│   ├── VaultAuthError      wrong password, or the file was altered: one sentence for both
+│   └── VaultLocked         it is locked; the call can go on once somebody unlocks it
 ├── LimitError              a budget or a cap of the user's own
 ├── ReplayMiss              not on the tape
 ├── PluginError             a plugin misbehaved
@@ -92,6 +95,23 @@ class VaultError(OrchestratorError):
     """The vault cannot be opened, read or written."""
 
     kind = "vault"
+
+
+class VaultFormatError(VaultError):
+    """The file is no vault of ours, is damaged in its open header, or asks for more work than allowed. Found before any key is derived."""
+
+
+class VaultAuthError(VaultError):
+    """Nothing more can be said without helping a guesser: one text for a wrong password, a flipped bit and bad padding."""
+
+    def __init__(self) -> None:
+        super().__init__("cannot open the vault: wrong password, or the file was altered.")
+
+
+class VaultLocked(VaultError):
+    """The vault is locked, and nobody could be asked for the password. What was under way can go on after `unlock`."""
+
+    kind = "locked"
 
 
 class LimitError(OrchestratorError):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 from orchestrator_nb.errors import VaultError
+
+T = TypeVar("T")
 
 _FINGERPRINT_LABEL = b"orchestrator-nb fingerprint v1"
 
@@ -62,6 +64,53 @@ class Secret:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a key cannot be pickled; open the vault where it is needed")
+
+
+class Hidden:
+    """A password or a key's value on its way from the prompt to the vault: it can be used, and wiped, but not seen.
+
+    It holds a buffer of its own; `wipe` zeroes it. Python may keep copies of the text it was made of.
+    """
+
+    __slots__ = ("__buffer", "__weakref__")
+
+    def __init__(self, text: str | bytes) -> None:
+        self.__buffer = bytearray(text.encode() if isinstance(text, str) else text)
+
+    def use(self, act: Callable[[bytearray], T]) -> T:
+        """What ``act`` makes of the UTF-8 bytes; it must not keep them."""
+        return act(self.__buffer)
+
+    def wipe(self) -> None:
+        """Zero the buffer; nothing is left to use."""
+        self.__buffer[:] = bytes(len(self.__buffer))
+        del self.__buffer[:]
+
+    def __len__(self) -> int:
+        return len(self.__buffer)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hidden) and hmac.compare_digest(self.__buffer, other.__buffer)
+
+    __hash__ = None  # type: ignore[assignment]  # a hash would stand for the value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __dir__(self) -> list[str]:
+        return []
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a hidden text cannot be pickled")
 
 
 class Veiled(Mapping[str, str]):

@@ -6,24 +6,19 @@ The value is kept for one exchange and forgotten at its end. What a server spell
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from json.encoder import encode_basestring_ascii
 from typing import Any, Final
-from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 import httpx2
 
 from orchestrator_nb.calls import Delta, Event, Response, ThinkingDelta
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
+from orchestrator_nb.needles import SHORTEST, needles
 from orchestrator_nb.providers.keys import origin
 from orchestrator_nb.secret import Secret
 from orchestrator_nb.types import Emit
-
-SHORTEST: Final = 12
-"""Signs. What is shorter is no vendor's key, and may be an ordinary word."""
 
 NOTICE: Final = (
     "the server repeated your key in its answer; it stands there as [key]. Trust this server no further than the key."
@@ -54,7 +49,7 @@ _shared: Final[WeakValueDictionary[str, _Forms]] = WeakValueDictionary()
 
 def _forms(value: str) -> _Forms:
     if (forms := _shared.get(value)) is None:
-        forms = _shared[value] = _Forms(_needles(value))
+        forms = _shared[value] = _Forms(needles(value))
     return forms
 
 
@@ -220,14 +215,3 @@ def _strings(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key} {_strings(item)}" for key, item in value.items())
     return " ".join(map(_strings, value)) if isinstance(value, list) else str(value)
-
-
-def _needles(value: str) -> Iterator[str]:
-    """Base64 at its three alignments, without the signs at the ends that depend on the neighbours."""
-    raw = value.encode()
-    yield from (value, raw.hex())
-    if not value.replace("-", "").replace("_", "").isalnum():  # else these are the same, and quote() is slow
-        yield from (quote(value, safe=""), encode_basestring_ascii(value)[1:-1])
-    for pad in range(3):
-        encoded = b64encode(b"\0" * pad + raw).decode()
-        yield encoded[-(-pad * 4 // 3) : len(encoded) // 4 * 4 - 4]

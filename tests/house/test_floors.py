@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "orchestrator_nb"
 
 FLOORS = [
-    {"messages", "catalog", "calls", "errors", "secret", "types", "runs"},  # values
-    {"config", "providers", "pricing", "structured"},  # one outside thing each
+    {"messages", "catalog", "calls", "errors", "secret", "needles", "types", "runs"},  # values
+    {"config", "vault", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
-    {"prompts", "results", "diagnosis"},  # things made of calls
+    {"prompts", "results", "diagnosis", "traces"},  # things made of calls
     {"job", "line"},  # a grid on its way, and the way
     {"sessions"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces

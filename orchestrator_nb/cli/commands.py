@@ -1,7 +1,4 @@
-"""The shell's face: ``onb demo | ask | models | config | simulate | doctor``. Each command is parse → session call → print.
-
-Exit codes: 0 all rows answered, 1 some rows failed (or the run was refused), 2 wrong usage.
-"""
+"""The commands around asking: ``ask | models | config | simulate | doctor | demo``. Each is parse → session call → print."""
 
 from __future__ import annotations
 
@@ -9,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.cli.app import for_shell, main, open_session
+from orchestrator_nb.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,55 +19,6 @@ if TYPE_CHECKING:
     from orchestrator_nb.catalog import ModelSpec
     from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
-
-
-class _Group(click.Group):
-    """Our errors become one sentence on stderr: 2 for what the user wrote, 1 for what failed."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except OrchestratorError as error:
-            _fail(str(error), 2 if isinstance(error, UserError) else 1)
-        except BrokenPipeError:
-            sys.exit(1)  # the reader of our pipe has seen enough
-        except OSError as error:
-            _fail(f"{error.filename or 'the output'} cannot be used: {error.strerror}.", 1)
-        except KeyboardInterrupt:
-            _fail("interrupted", 130)
-
-
-_SHELL_WORDS = {
-    "%llm simulate on": "--simulate",
-    "%%llm?": "onb ask --help",
-    "%llm": "onb",
-    "run the cell again": "ask again",
-    "write it below the %%llm line": "give it as the argument",
-}
-"""What our sentences call a thing in a notebook, and what it is called here; longer ones first where one begins another."""
-
-
-def _for_shell(text: str) -> str:
-    for notebook, shell in sorted(_SHELL_WORDS.items(), key=lambda pair: -len(pair[0])):
-        text = text.replace(notebook, shell)
-    return text
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"onb: {_for_shell(message)}", err=True)
-    sys.exit(code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="orchestrator-nb")
-def main() -> None:
-    """Ask many language models at once and get one table."""
-
-
-def _open() -> Session:
-    from orchestrator_nb.sessions import Session  # help and usage errors must not wait for it
-
-    return Session.open()
 
 
 def _asking(command: Callable[..., None]) -> Callable[..., None]:
@@ -114,12 +63,12 @@ def ask(prompt: str, **how: Any) -> None:
     from orchestrator_nb.results.frames import frame
     from orchestrator_nb.results.summary import summary
 
-    with _open() as session:
+    with open_session() as session:
         run, interrupted = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
     answers = frame(run)
     _print(answers, as_json=how["as_json"])
     sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
-    click.echo(_for_shell(summary(run).text), err=True)
+    click.echo(for_shell(summary(run).text), err=True)
     sys.exit(130 if interrupted else 1 if answers["error"].notna().any() else 0)
 
 
@@ -179,7 +128,7 @@ def _print(frame: pd.DataFrame, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per model.")
 def models(pattern: str, live: str | None, as_json: bool) -> None:
     """List the models known here, by glob or part of a name."""
-    with _open() as session:
+    with open_session() as session:
         specs = session.list_models(live) if live else session.catalog.search(pattern)
     for spec in specs:
         click.echo(json.dumps(_facts(spec)) if as_json else _line(spec))
@@ -205,7 +154,7 @@ def _line(spec: ModelSpec) -> str:
 @click.option("--why", is_flag=True, help="Show every layer that sets KEY.")
 def config(key: str | None, value: str | None, why: bool) -> None:
     """Show settings, or set KEY to VALUE in the user's config.yaml."""
-    with _open() as session:
+    with open_session() as session:
         if key and value is not None:
             session.use(session.config.set_user(key, value))
         for name in [key] if key else session.config.keys():
@@ -231,10 +180,10 @@ def simulate(port: int, **how: Any) -> None:
 def doctor() -> None:
     """Say what works here and what does not."""
     marks = {True: click.style("ok", fg="green"), False: click.style("!!", fg="red"), None: "  "}
-    with _open() as session:
+    with open_session() as session:
         checks = session.doctor()
     for check in checks:
-        click.echo(f"{marks[check.ok]}  {check.name:<18} {_for_shell(check.text)}")
+        click.echo(f"{marks[check.ok]}  {check.name:<18} {for_shell(check.text)}")
     sys.exit(1 if any(check.ok is False for check in checks) else 0)
 
 
@@ -244,7 +193,3 @@ def demo() -> None:
     from orchestrator_nb.demo import run_demo
 
     run_demo(click.echo)
-
-
-if __name__ == "__main__":
-    main()

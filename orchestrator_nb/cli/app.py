@@ -1,0 +1,67 @@
+"""The shell's door: the group that every command joins, how errors become exit codes, and the words for what a notebook calls otherwise.
+
+Exit codes: 0 all rows answered, 1 some rows failed (or the run was refused), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from orchestrator_nb.errors import OrchestratorError, UserError
+
+if TYPE_CHECKING:
+    from orchestrator_nb.sessions import Session
+
+
+class _Group(click.Group):
+    """Our errors become one sentence on stderr: 2 for what the user wrote, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OrchestratorError as error:
+            _fail(str(error), 2 if isinstance(error, UserError) else 1)
+        except BrokenPipeError:
+            sys.exit(1)  # the reader of our pipe has seen enough
+        except OSError as error:
+            _fail(f"{error.filename or 'the output'} cannot be used: {error.strerror}.", 1)
+        except KeyboardInterrupt:
+            _fail("interrupted", 130)
+
+
+_SHELL_WORDS = {
+    "%llm simulate on": "--simulate",
+    "%%llm?": "onb ask --help",
+    "%llm": "onb",
+    "run the cell again": "ask again",
+    "write it below the %%llm line": "give it as the argument",
+}
+"""What our sentences call a thing in a notebook, and what it is called here; longer ones first where one begins another."""
+
+
+def for_shell(text: str) -> str:
+    """The sentence as it reads outside a notebook."""
+    for notebook, shell in sorted(_SHELL_WORDS.items(), key=lambda pair: -len(pair[0])):
+        text = text.replace(notebook, shell)
+    return text
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"onb: {for_shell(message)}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orchestrator-nb")
+def main() -> None:
+    """Ask many language models at once and get one table."""
+
+
+def open_session() -> Session:
+    """A session of this process; use it as a context manager."""
+    from orchestrator_nb.sessions import Session  # help and usage errors must not wait for it
+
+    return Session.open()
