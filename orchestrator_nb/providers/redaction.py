@@ -6,7 +6,7 @@ The value is kept for one exchange and forgotten at its end. What a server spell
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
