@@ -17,7 +17,10 @@ from orchestrator_nb.config.yaml import read as read_yaml
 from orchestrator_nb.errors import ConfigError
 
 PREFIX: Final = "ORCHESTRATOR_NB_"
-NOT_SETTINGS: Final = frozenset({"ORCHESTRATOR_NB_HOME"})
+NOT_SETTINGS: Final = frozenset(
+    PREFIX + name
+    for name in ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND", "SOURCE")  # read where they are used
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from orchestrator_nb.config import project as projects
 from orchestrator_nb.config.files import read_trusted
 from orchestrator_nb.config.layers import Config, Layer, Origin, defaults, environment_layer, file_layer, stack, stamps
 from orchestrator_nb.config.paths import Paths
-from orchestrator_nb.config.schema import SettingsFile
+from orchestrator_nb.config.schema import MAX_WORK_KIB, TOO_MUCH_WORK, SettingsFile
 from orchestrator_nb.config.shapes import dotted, unknown, validate
 from orchestrator_nb.config.vendors import ModelsFile, merge
 from orchestrator_nb.config.yaml import Document, Place
@@ -50,6 +50,7 @@ def load(
         reload=partial(load, paths, cwd, environ, cell, today),
     )
     config = config.with_cell(cell) if cell else config
+    _require_affordable_vault(config)
     return _with_known_model(config)
 
 
@@ -115,6 +116,15 @@ class _Building:
             self.notices.extend(_retired_in_models(*found.models, self.catalog))
         if found.settings:
             self.notices.extend(_retired_in_settings(*found.settings, self.catalog))
+
+
+def _require_affordable_vault(config: Config) -> None:
+    """Raises `ConfigError` when two layers together ask for more of Argon2id than one of them alone may."""
+    passes, memory = (config.why(f"vault.{key}")[0] for key in ("argon2_passes", "argon2_memory_kib"))
+    if passes.value * memory.value > MAX_WORK_KIB:
+        raise ConfigError(
+            f"{TOO_MUCH_WORK} (passes: {passes.place}).", where=memory.place, key="vault.argon2_memory_kib"
+        )
 
 
 def _with_known_model(config: Config) -> Config:

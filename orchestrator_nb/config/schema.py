@@ -98,6 +98,35 @@ class DisplaySettings(Shape):
     large_grid: Count = 60
 
 
+MAX_WORK_KIB = 4 * 1024 * 1024
+"""Memory times passes of one Argon2id derivation: more would hang a notebook for minutes, and a file could ask for it."""
+TOO_MUCH_WORK = f"argon2_passes times argon2_memory_kib may be {MAX_WORK_KIB:,} at most; lower one of them"
+
+
+class VaultSettings(Shape):
+    """How a vault's password is stretched into its key, and how long an unlocked vault stays open."""
+
+    kdf: Literal["pbkdf2", "argon2id"] = "pbkdf2"
+    iterations: Annotated[Whole, Field(ge=100_000, le=10_000_000)] = 600_000
+    argon2_passes: Annotated[Whole, Field(ge=2, le=20)] = 3
+    argon2_memory_kib: Annotated[Whole, Field(ge=19_456, le=1_048_576)] = 65_536
+    argon2_lanes: Annotated[Whole, Field(ge=1, le=16)] = 4
+    idle_s: Annotated[Number, Field(ge=60, le=86_400)] = 900.0
+    limit_s: Annotated[Number, Field(ge=60, le=86_400)] = 28_800.0
+    file_lock: Flag = True
+
+    @property
+    def work_kib(self) -> int:
+        """What one Argon2id derivation moves: passes times memory."""
+        return self.argon2_passes * self.argon2_memory_kib
+
+    @model_validator(mode="after")
+    def _affordable(self) -> VaultSettings:
+        if self.work_kib > MAX_WORK_KIB:
+            raise PydanticCustomError("unknown_key", TOO_MUCH_WORK, {"key": "argon2_memory_kib"})
+        return self
+
+
 class Step(Shape):
     """One step of a chain. Keys beyond these are kept as they are."""
 
@@ -125,6 +154,7 @@ class Overrides(Shape):
     timeouts: TimeoutSettings = TimeoutSettings()
     network: NetworkSettings = NetworkSettings()
     display: DisplaySettings = DisplaySettings()
+    vault: VaultSettings = VaultSettings()
     prices: Mapping[str, PriceEntry] = {}
     roles: Mapping[str, str | None] = {}
     personas: Mapping[str, str | None] = {}

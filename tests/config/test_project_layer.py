@@ -47,6 +47,10 @@ REFUSED = {
     "prices.*": "prices: {'*': {input: 0, output: 0}}\n",
     "params.seed": "params: {seed: 1}\n",
     "params.stop": "params: {stop: [x]}\n",
+    "vault.kdf": "vault: {kdf: argon2id}\n",
+    "vault.iterations": "vault: {iterations: 100000}\n",
+    "vault.idle_s": "vault: {idle_s: 86400}\n",
+    "vault.file_lock": "vault: {file_lock: false}\n",
     "profile": "profile: other\n",
     "profiles": "profiles: {other: {}}\n",
     "chains.a.steps[0].tools": "chains: {a: {steps: [{role: x, tools: [shell]}]}}\n",
@@ -98,7 +102,9 @@ def test_every_setting_that_is_not_allowed_is_refused(home):
     properties = json_schema("config")["properties"]
     allowed = {"model", "main_llm", "params", "roles", "personas", "system_prompts", "chains"}
 
-    assert properties.keys() - allowed == {"profile", "profiles", "limits", "timeouts", "network", "display", "prices"}
+    assert properties.keys() - allowed == {
+        "profile", "profiles", "limits", "timeouts", "network", "display", "vault", "prices",
+    }  # fmt: skip
 
 
 def test_what_is_known_anyway_may_be_said_again(home):
