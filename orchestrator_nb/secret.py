@@ -75,7 +75,8 @@ class Hidden:
     __slots__ = ("__buffer", "__weakref__")
 
     def __init__(self, text: str | bytes) -> None:
-        self.__buffer = bytearray(text.encode() if isinstance(text, str) else text)
+        # a lone surrogate must not raise here: the error would carry the text
+        self.__buffer = bytearray(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
 
     def use(self, act: Callable[[bytearray], T]) -> T:
         """What ``act`` makes of the UTF-8 bytes; it must not keep them."""

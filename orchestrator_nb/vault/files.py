@@ -101,11 +101,10 @@ def locked(path: Path, *, file_lock: bool = True) -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
-    before = os.umask(0o077)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    finally:
-        os.umask(before)
+    """Each missing folder for its owner alone, also where the umask would let others in."""
+    for parent in (*reversed(folder.parents), folder):
+        if not parent.exists():
+            parent.mkdir(mode=0o700, exist_ok=True)
 
 
 def _take(handle: int, path: Path) -> None:

@@ -153,7 +153,7 @@ class Keys:
 def derive(kdf: Kdf, password: Hidden, salt: bytes) -> Keys:
     """The keys of a vault. The password counts in its NFKC form (https://unicode.org/reports/tr15/), however a keyboard composes it.
 
-    Raises `VaultAuthError`-free: any text has keys, they are merely the wrong ones. Raises `VaultFormatError` for a password over 1,024 bytes.
+    Raises `VaultFormatError` for a password over 1,024 bytes; any other has keys, if not the right ones.
     """
     if len(password) > MAX_PASSWORD_BYTES:
         raise VaultFormatError(f"a password may have {MAX_PASSWORD_BYTES:,} bytes.")
@@ -164,7 +164,8 @@ def derive(kdf: Kdf, password: Hidden, salt: bytes) -> Keys:
 
 
 def _stretched(kdf: Kdf, salt: bytes, password: bytearray) -> bytes:
-    return kdf.stretch(unicodedata.normalize("NFKC", password.decode()).encode(), salt)
+    text = unicodedata.normalize("NFKC", password.decode(errors="surrogatepass"))
+    return kdf.stretch(text.encode(errors="surrogatepass"), salt)
 
 
 def _expand(purpose: bytes, key: bytearray) -> Hidden:
