@@ -1,0 +1,211 @@
+"""Finds stored keys in a text without a password and without a plain value: keyed digests of the values, in a file beside the vault.
+
+How it works. Each value leaves three marks: digests of it as it is, URL-quoted and JSON-escaped. A text is cut into runs of signs that a key can have, every
+window of a run that is as long as some value is digested and looked up, and so is every window of what its base64 runs (at each alignment) and hex runs spell.
+Hence no digest of a piece of a value is needed, and a guess must be right as a whole. There is no rolling pre-filter for the same reason: each bit that it could
+tell a window by is a bit of the value, in each of its forms.
+
+What the file gives away: the lengths of keys, which their vendors publish, and that a guess of a whole value is right: of a vendor's key nobody guesses one; a short
+word of one's own can be tried from a dictionary. Not how many there are: `ROOM` values stand in it from the beginning, and those that are none look like the
+others. A new value takes the place of a random one that is not among the values at hand. So a removed or rotated value stays, as it is still a
+leak in a notebook; with each later new key it is forgotten with a chance of one in `ROOM`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import quote
+
+from orchestrator_nb.needles import SHORTEST
+from orchestrator_nb.vault.files import replace
+
+ROOM: Final = 512
+"""Values."""
+
+_MAGIC: Final = b"onb digests 1\n"
+_KEY_BYTES: Final = 32
+_MARK_BYTES: Final = 16
+_FP_BYTES: Final = 4
+_FORMS: Final = 3
+_GROUP_BYTES: Final = _FP_BYTES + _FORMS * _MARK_BYTES
+_HEAD_BYTES: Final = len(_MAGIC) + _KEY_BYTES + 2
+_MOST_SHAPES: Final = 1024
+_WIDE: Final = 0x8000
+"""This bit of a shape says that a value of this length may have any printable sign; without it, letters, digits, ``-`` and ``_``."""
+
+_WORD_RUN: Final = rb"[A-Za-z0-9_-]{%d,}"
+_WIDE_RUN: Final = rb"[!-~]{%d,}"
+_URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Signs ``start`` to ``end`` of the text spell the stored key with this fingerprint."""
+
+    start: int
+    end: int
+    fp: str
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The marks of all values of a vault, now and before. ``groups`` are one value each: its fingerprint and its marks."""
+
+    key: bytes = field(repr=False)
+    groups: tuple[bytes, ...] = field(default=(), repr=False)
+    shapes: frozenset[int] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """What ``path`` holds; nothing when there is no such file, or a damaged one."""
+        try:
+            data = path.read_bytes()
+        except OSError:
+            data = b""
+        return cls._read(data) or cls(secrets.token_bytes(_KEY_BYTES))
+
+    @classmethod
+    def _read(cls, data: bytes) -> Self | None:
+        count = int.from_bytes(data[_HEAD_BYTES - 2 : _HEAD_BYTES])
+        body = _HEAD_BYTES + 2 * count
+        if not data.startswith(_MAGIC) or count > _MOST_SHAPES or len(data) != body + ROOM * _GROUP_BYTES:
+            return None
+        shapes = {int.from_bytes(data[at : at + 2]) for at in range(_HEAD_BYTES, body, 2)}
+        groups = tuple(data[at : at + _GROUP_BYTES] for at in range(body, len(data), _GROUP_BYTES))
+        return cls(data[len(_MAGIC) : len(_MAGIC) + _KEY_BYTES], groups, frozenset(shapes))
+
+    def adding(self, values: Iterable[tuple[str, bytearray]]) -> Digests:
+        """With the marks of these ``(fingerprint, value)`` too. Give all values at hand, so that none of them makes room for another.
+
+        What is shorter than `SHORTEST` signs is left out: it may be an ordinary word.
+        """
+        made = [(self._group(fp, value), _shapes(value)) for fp, value in values if len(value) >= SHORTEST]
+        # a value that has no odd signs has one form; its other marks are random, so `_FP_BYTES` and the first mark tell it
+        known = {group[: _FP_BYTES + _MARK_BYTES]: group for group in self.groups}
+        new = {group[: _FP_BYTES + _MARK_BYTES]: group for group, _ in made}
+        others = [group for told, group in known.items() if told not in new]
+        mine = [known.get(told, group) for told, group in new.items()][-ROOM:]
+        others += [secrets.token_bytes(_GROUP_BYTES) for _ in range(ROOM - len(others) - len(mine))]
+        groups = mine + secrets.SystemRandom().sample(others, ROOM - len(mine))
+        return Digests(self.key, tuple(sorted(groups)), self.shapes.union(*(shapes for _, shapes in made)))
+
+    def _group(self, fp: str, value: bytearray) -> bytes:
+        marks = [self._mark(form) for form in _forms(value)]
+        marks += [secrets.token_bytes(_MARK_BYTES) for _ in range(_FORMS - len(marks))]
+        return b"".join((bytes.fromhex(fp), *marks))
+
+    def _mark(self, form: bytes) -> bytes:
+        return blake2b(form, digest_size=_MARK_BYTES, key=self.key).digest()
+
+    def save(self, path: Path) -> None:
+        """Write the file, for its owner alone, in one step. Raises `OSError`."""
+        groups = self.groups or tuple(secrets.token_bytes(_GROUP_BYTES) for _ in range(ROOM))
+        shapes = b"".join(shape.to_bytes(2) for shape in sorted(self.shapes)[:_MOST_SHAPES])
+        head = _MAGIC + self.key + (len(shapes) // 2).to_bytes(2)
+        replace(path, b"".join((head, shapes, *groups)))
+
+    def __bool__(self) -> bool:
+        return bool(self.shapes)
+
+    def find(self, text: str) -> Iterator[Hit]:
+        """Where stored keys stand in ``text``, from left to right: as they are, URL-quoted, JSON-escaped, in base64 or in hex."""
+        if not self.shapes:
+            return
+        data = text.encode("utf-8", "surrogatepass")
+        seen = 0
+        for start, end, fp in sorted(self._everywhere(data), key=lambda found: (found[0], -found[1])):
+            if start >= seen:
+                seen = end
+                yield Hit(_signs(data, start), _signs(data, end), fp)
+
+    def _everywhere(self, data: bytes) -> Iterator[tuple[int, int, str]]:
+        shortest = min(shape & ~_WIDE for shape in self.shapes)
+        yield from self._plain(data)
+        for code in (_BASE64, _HEX):
+            for run in code.runs(shortest).finditer(data):
+                for shift in range(code.signs):
+                    spelled = code.decode(run[0][shift:])
+                    for start, end, fp in self._plain(spelled):
+                        first = run.start() + shift
+                        yield first + code.sign(start), min(first - code.sign(-end), run.end()), fp
+
+    def _plain(self, data: bytes) -> Iterator[tuple[int, int, str]]:
+        for shape in self.shapes:
+            length = shape & ~_WIDE
+            for run in re.finditer((_WIDE_RUN if shape & _WIDE else _WORD_RUN) % length, data):
+                for at in self._hits(run[0], length):
+                    start = run.start() + at
+                    yield start, start + length, self._fps[self._mark(data[start : start + length])]
+
+    def _hits(self, run: bytes, length: int) -> list[int]:
+        """Offsets of the windows that are marked: the inner loop, one digest for each sign of the run."""
+        key, fps = self.key, self._fps
+        return [
+            at
+            for at in range(len(run) - length + 1)
+            if blake2b(run[at : at + length], digest_size=_MARK_BYTES, key=key).digest() in fps
+        ]
+
+    @cached_property
+    def _fps(self) -> Mapping[bytes, str]:
+        """The fingerprint for each mark."""
+        return {
+            group[at : at + _MARK_BYTES]: group[:_FP_BYTES].hex()
+            for group in self.groups
+            for at in range(_FP_BYTES, _GROUP_BYTES, _MARK_BYTES)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """A way to spell bytes: a group of ``signs`` stands for ``spelled`` bytes."""
+
+    alphabet: bytes
+    signs: int
+    spelled: int
+    decode: Callable[[bytes], bytes]
+
+    def runs(self, length: int) -> re.Pattern[bytes]:
+        """Runs that are long enough to spell so many bytes."""
+        return re.compile(rb"[%b]{%d,}" % (self.alphabet, length * self.signs // self.spelled))
+
+    def sign(self, at: int) -> int:
+        """The sign in which byte ``at`` begins."""
+        return at * self.signs // self.spelled
+
+
+def _from_base64(run: bytes) -> bytes:
+    return b64decode(run.translate(_URLSAFE) + b"A" * (-len(run) % 4))  # an end without its padding counts too
+
+
+def _from_hex(run: bytes) -> bytes:
+    return bytes.fromhex(run[: len(run) // 2 * 2].decode())
+
+
+_BASE64: Final = _Code(rb"A-Za-z0-9+/_-", 4, 3, _from_base64)
+_HEX: Final = _Code(rb"0-9A-Fa-f", 2, 1, _from_hex)
+
+
+def _forms(value: bytearray) -> list[bytes]:
+    """The ways in which a text may spell the value, sign by sign."""
+    plain = value.decode()
+    forms = (plain, quote(plain, safe=""), encode_basestring_ascii(plain)[1:-1])
+    return [form.encode() for form in dict.fromkeys(forms)]
+
+
+def _shapes(value: bytearray) -> set[int]:
+    return {len(form) | (0 if re.fullmatch(_WORD_RUN % 0, form) else _WIDE) for form in _forms(value)}
+
+
+def _signs(data: bytes, at: int) -> int:
+    """The place in the text of a place in its UTF-8."""
+    return at if data.isascii() else len(data[:at].decode("utf-8", "surrogatepass"))

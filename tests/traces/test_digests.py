@@ -1,0 +1,129 @@
+"""Stored keys are found in a text by keyed digests alone, wherever they stand and however they are spelled; the file tells nothing else."""
+
+import base64
+import json
+import os
+import random
+import secrets
+import string
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator_nb.secret import fingerprint
+from orchestrator_nb.vault.digests import ROOM, Digests
+
+WORD = string.ascii_letters + string.digits + "-_"
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+values = st.builds(  # drawn evenly, as vendors do
+    lambda seed, signs, length: "".join(random.Random(seed).choices(signs, k=length)),
+    st.integers(0, 2**64),
+    st.sampled_from([WORD, PRINTABLE, string.hexdigits.lower()[:16]]),
+    st.integers(12, 60),
+)
+
+
+def holding(*stored):
+    return Digests(os.urandom(32)).adding((fingerprint(value), bytearray(value.encode())) for value in stored)
+
+
+def spelled(value, before, after, way):
+    """The text, and where in it the value's own signs stand at least."""
+    whole = (before + value + after).encode()
+    if way == "hex":
+        return whole.hex()
+    if way == "base64":
+        return base64.b64encode(whole).decode().rstrip("=")
+    if way == "urlsafe":
+        return base64.urlsafe_b64encode(whole).decode()
+    form = {"plain": value, "quoted": quote(value, safe=""), "json": json.dumps(value)[1:-1]}[way]
+    return before + form + after
+
+
+@settings(max_examples=300, deadline=None)
+@given(values, texts, texts, st.sampled_from(["plain", "quoted", "json", "hex", "base64", "urlsafe"]))
+def test_every_form_is_found_at_every_place(value, before, after, way):
+    text = spelled(value, before, after, way)
+    (hit,) = holding(value).find(text)
+    assert hit.fp == fingerprint(value)
+    cleaned = text[: hit.start] + text[hit.end :]
+    assert list(holding(value).find(cleaned)) == []
+    if way in ("plain", "quoted", "json"):
+        assert cleaned == before + after
+
+
+@settings(max_examples=200, deadline=None)
+@given(values, st.text(max_size=300) | st.text(st.sampled_from(WORD + "+/"), max_size=600))
+def test_nothing_is_found_where_there_is_nothing(value, text):
+    assert list(holding(value).find(text)) == []
+
+
+def test_a_value_that_is_nearly_there_is_not_found():
+    value = "sk-" + secrets.token_urlsafe(36)
+    assert list(holding(value).find(f"x {value[:-1]} {value[1:]} {value.swapcase()}")) == []
+
+
+def test_what_may_be_an_ordinary_word_leaves_no_mark():
+    assert not holding("password", "hunter2")
+
+
+def test_it_survives_a_restart_and_says_nothing_about_how_many_there_are(tmp_path):
+    sizes = set()
+    for count in (0, 1, 3, 40):
+        stored = [secrets.token_hex(16) for _ in range(count)]
+        holding(*stored).save(tmp_path / "digests")
+        again = Digests.load(tmp_path / "digests")
+        assert [hit.fp for hit in again.find(" ".join(stored))] == [fingerprint(value) for value in stored]
+        sizes.add((tmp_path / "digests").stat().st_size - 2 * len(again.shapes))
+        assert (tmp_path / "digests").stat().st_mode & 0o777 == 0o600
+    assert len(sizes) == 1
+
+
+def test_the_file_holds_no_piece_of_a_value_and_no_mark_twice(tmp_path):
+    values = [secrets.token_urlsafe(32) for _ in range(20)]
+    holding(*values).save(tmp_path / "digests")
+    data = (tmp_path / "digests").read_bytes()
+    assert not any(value[at : at + 6].encode() in data for value in values for at in range(len(value) - 5))
+    marks = [group[at : at + 16] for group in Digests.load(tmp_path / "digests").groups for at in (4, 20, 36)]
+    assert len(set(marks)) == len(marks) == 3 * ROOM
+
+
+def test_adding_again_changes_nothing_and_a_key_that_is_at_hand_never_makes_room(tmp_path):
+    value = secrets.token_hex(16)
+    digests = holding(value)
+    assert digests.adding([(fingerprint(value), bytearray(value.encode()))]).groups == digests.groups
+    for _ in range(30):
+        other = secrets.token_hex(16)
+        digests = digests.adding((fingerprint(v), bytearray(v.encode())) for v in (other, value))
+    assert list(digests.find(value))
+
+
+def test_a_key_that_was_removed_is_still_found():
+    former, now = secrets.token_hex(20), secrets.token_hex(16)
+    kept = sum(
+        bool(list(holding(former).adding([(fingerprint(now), bytearray(now.encode()))]).find(former)))
+        for _ in range(20)
+    )
+    assert kept >= 18  # each misses once in 512
+
+
+@pytest.mark.parametrize("damage", [b"", b"onb digests 1\n", b"x" * 40_000])
+def test_a_damaged_file_is_an_empty_one(tmp_path, damage):
+    (tmp_path / "digests").write_bytes(damage)
+    assert not Digests.load(tmp_path / "digests")
+    assert not Digests.load(tmp_path / "none")
+
+
+def test_a_notebook_with_a_picture_is_read_in_less_than_three_seconds():
+    lengths = (32, 39, 51, 53, 56, 64, 108, 164)
+    stored = [secrets.token_urlsafe(200)[:length] for length in lengths]
+    text = "def code(x):\n    return x + 1\n" * 11_000 + base64.b64encode(os.urandom(525_000)).decode() + stored[3]
+    digests, began = holding(*stored), time.process_time()
+    assert [hit.fp for hit in digests.find(text)] == [fingerprint(stored[3])]
+    seconds = time.process_time() - began
+    print(f"{len(text):,} signs, {len(lengths)} lengths of keys: {seconds:.2f} s")  # noqa: T201  # shown when it fails
+    assert seconds < 3
