@@ -29,20 +29,24 @@ _UNSAFE: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON allows in a string and YAML reads as a line end, or not at all."""
 
 
-def write_setting(path: Path, key: str, value: Any) -> None:
-    """Set ``section.name`` (or ``name``) in the file, which is made if there is none, readable by its owner alone.
+def write_setting(path: Path, key: str, value: Any, within: tuple[str, ...] = ()) -> None:
+    """Set ``section.name`` (or ``name``) in the file, or in the mapping that stands ``within`` it (``("profiles", "work")``).
 
-    Raises `ConfigError`, with the file untouched, when the result would not be exactly this change or not be a valid file.
+    The file is made if there is none, readable by its owner alone. Raises `ConfigError`, with the file untouched, when the result would not be
+    exactly this change or not be a valid file.
     """
+    section, _, name = key.partition(".")
+    write(path, (*within, section, name) if name else (*within, section), value)
+
+
+def write(path: Path, place: tuple[str, ...], value: Any) -> None:
+    """`write_setting` for a value at any depth."""
     old = read_trusted(path)
     text = path.read_bytes().decode("utf-8-sig") if old else ""
-    section, _, name = key.partition(".")
-    place = (section, name) if name else (section,)
     new = _edited(text, place, written(value))
-    expected = _with(old.value if old else {}, place, value)
-    if new is None or not _reads_as(new, expected, str(path)):
+    if new is None or not reads_as(new, _with(old.value if old else {}, place, value), str(path)):
         raise ConfigError(
-            f"cannot be edited safely here; write {key.replace('.', ': ')}: {written(value)} by hand.", where=str(path)
+            f"cannot be edited safely here; write {': '.join(place)}: {written(value)} by hand.", where=str(path)
         )
     validate(SettingsFile, read(new.encode(), str(path)))
     replace_file(path, new)
@@ -87,38 +91,47 @@ def written(value: Any) -> str:
 
 
 def _edited(text: str, place: tuple[str, ...], value: str) -> str | None:
-    """The text with one value changed or added, or ``None`` where that takes more than one line."""
+    """The text with one value changed or added, or ``None`` where that takes more than a few words at one place."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None:
         return text + _ended(text) + _block(place, value)
-    section = _child(root, place[0])
-    if section is None:
-        return None if getattr(root, "flow_style", False) else text + _ended(text) + _block(place, value)
-    if len(place) == 1:
-        return _put(text, section, value)
-    return _in_section(text, section, place[1], value)
+    above, node, rest = _deepest(root, place)
+    if not rest:
+        return _put(text, node, value)
+    if node is not root:
+        return _into(text, above, node, rest, value)
+    return None if getattr(root, "flow_style", False) else text + _ended(text) + _block(place, value)
 
 
-def _in_section(text: str, section: yaml.Node, name: str, value: str) -> str | None:
-    if isinstance(section, yaml.MappingNode):
-        if (node := _child(section, name)) is not None:
-            return _put(text, node, value)
-        if section.flow_style:
-            at = section.start_mark.index + 1
-            comma = ", " if section.value else ""
-            return f"{text[:at]}{written(name)}: {value}{comma}{text[at:]}"
-        at = section.start_mark.index - section.start_mark.column
-        return f"{text[:at]}{' ' * section.start_mark.column}{written(name)}: {value}\n{text[at:]}"
-    if section.start_mark.index == section.end_mark.index:  # 'limits:' with nothing after it
-        end = text.find("\n", section.start_mark.index)
+def _deepest(root: yaml.Node, place: tuple[str, ...]) -> tuple[int, yaml.Node, tuple[str, ...]]:
+    """The innermost part of ``place`` that is there: the column of its key, its value, and the keys that are missing below it."""
+    column, node = 0, root
+    for depth, key in enumerate(place):
+        if (found := _child(node, key)) is None:
+            return column, node, place[depth:]
+        column, node = found[0].start_mark.column, found[1]
+    return column, node, ()
+
+
+def _into(text: str, column: int, node: yaml.Node, rest: tuple[str, ...], value: str) -> str | None:
+    """``rest`` and its value put into a mapping, or beneath a key (in ``column``) that has no value yet."""
+    if isinstance(node, yaml.MappingNode):
+        if node.flow_style:
+            at = node.start_mark.index + 1
+            comma = ", " if node.value else ""
+            return f"{text[:at]}{_flow(rest, value)}{comma}{text[at:]}"
+        at = node.start_mark.index - node.start_mark.column
+        return f"{text[:at]}{_block(rest, value, node.start_mark.column)}{text[at:]}"
+    if node.start_mark.index == node.end_mark.index:  # 'limits:' with nothing after it
+        end = text.find("\n", node.start_mark.index)
         head, tail = (text + "\n", "") if end < 0 else (text[: end + 1], text[end + 1 :])
-        return f"{head}  {written(name)}: {value}\n{tail}"
+        return f"{head}{_block(rest, value, column + 2)}{tail}"
     return None
 
 
-def _child(node: yaml.Node, key: str) -> yaml.Node | None:
+def _child(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return next((value for name, value in pairs if name.value == key), None)
+    return next((pair for pair in pairs if pair[0].value == key), None)
 
 
 def _put(text: str, node: yaml.Node, value: str) -> str | None:
@@ -134,20 +147,27 @@ def _ended(text: str) -> str:
     return "\n" if text and not text.endswith("\n") else ""
 
 
-def _block(place: tuple[str, ...], value: str) -> str:
-    if len(place) == 1:
-        return f"{place[0]}: {value}\n"
-    return f"{place[0]}:\n  {written(place[1])}: {value}\n"
+def _block(place: tuple[str, ...], value: str, column: int = 0) -> str:
+    """``value`` under its keys, one line each."""
+    *outer, last = (f"{' ' * (column + 2 * depth)}{written(key)}:" for depth, key in enumerate(place))
+    return "".join(f"{line}\n" for line in [*outer, f"{last} {value}"])
 
 
-def _with(old: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
-    value = list(value) if isinstance(value, tuple) else value
-    if len(place) == 1:
-        return {**old, place[0]: value}
-    return {**old, place[0]: {**(old.get(place[0]) or {}), place[1]: value}}
+def _flow(place: tuple[str, ...], value: str) -> str:
+    """`_block` inside braces."""
+    for key in reversed(place[1:]):
+        value = f"{{{written(key)}: {value}}}"
+    return f"{written(place[0])}: {value}"
 
 
-def _reads_as(text: str, expected: dict[str, Any], file: str) -> bool:
+def _with(old: Any, place: tuple[str, ...], value: Any) -> Any:
+    if not place:
+        return list(value) if isinstance(value, tuple) else value
+    return {**(old or {}), place[0]: _with((old or {}).get(place[0]), place[1:], value)}
+
+
+def reads_as(text: str, expected: dict[str, Any], file: str) -> bool:
+    """Whether this is a file with just these values."""
     try:
         return read(text.encode(), file).value == expected
     except ConfigError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from orchestrator_nb.errors import ConfigError
 
 APP: Final = "orchestrator-nb"
 HOME: Final = "ORCHESTRATOR_NB_HOME"
+DEFAULT_PROFILE: Final = "default"
+PROFILE: Final = re.compile(r"[a-z0-9_-]{1,32}")
+"""A profile's name, which is also a file's: no dot, no slash, no capital that a file system may fold."""
+PROFILE_NAME: Final = "a profile's name: 1 to 32 of a-z, 0-9, _ and -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,10 @@ class Paths:
         """The database of runs and answers."""
         return self.data / "store.db"
 
-    def vault(self, profile: str = "default") -> Path:
-        """The vault of a profile."""
+    def vault(self, profile: str = DEFAULT_PROFILE) -> Path:
+        """The vault of a profile. Raises `ConfigError` for what is no profile's name, for it could lead to another folder."""
+        if not PROFILE.fullmatch(profile):
+            raise ConfigError(f"found {profile!r}, expected {PROFILE_NAME}.", key="profile")
         return self.data / "vaults" / f"{profile}.onbv"
 
 

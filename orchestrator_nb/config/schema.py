@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator_nb.catalog import Price
+from orchestrator_nb.config.paths import DEFAULT_PROFILE, PROFILE, PROFILE_NAME
 from orchestrator_nb.config.shapes import Count, Flag, Money, Number, Seconds, Shape, Whole
 from orchestrator_nb.config.yaml import Place
 
@@ -161,10 +162,21 @@ class Overrides(Shape):
     chains: Mapping[str, Chain] = {}
 
 
+def _profile(value: str) -> str:
+    if not PROFILE.fullmatch(value):
+        raise PydanticCustomError("profile", PROFILE_NAME)
+    return value
+
+
+Profile = Annotated[
+    str, AfterValidator(_profile), WithJsonSchema({"type": "string", "pattern": f"^{PROFILE.pattern}$"})
+]
+
+
 class Settings(Overrides):
     """All settings, resolved."""
 
-    profile: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "default"
+    profile: Profile = DEFAULT_PROFILE
 
     @property
     def price_overrides(self) -> dict[str, Price]:
@@ -191,7 +203,7 @@ class SettingsFile(Settings):
 
     main_llm: MainModel | None = None
     system_prompts: SystemPrompts | None = None
-    profiles: Mapping[str, Overrides] = {}
+    profiles: Mapping[Profile, Overrides] = {}
 
     @model_validator(mode="after")
     def _one_default_model(self) -> SettingsFile:
