@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator_nb.catalog import Catalog
-from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.paths import DEFAULT_PROFILE, Paths
 from orchestrator_nb.config.schema import MAPS, SECTIONS, Overrides, Settings, SettingsFile, flatten, keys
 from orchestrator_nb.config.shapes import unknown, validate
 from orchestrator_nb.config.yaml import Document, Place, scalar
@@ -79,12 +79,14 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         if "." not in key and key not in keys():
             notices.append(f"{variable} is not a setting and is ignored.")
             continue
-        value = checked(key, _typed(environ[variable], variable), variable)
+        value = checked(key, _typed(key, environ[variable], variable), variable)
         values[key] = Origin("environment", variable, None, value)
     return Layer("environment", values), tuple(notices)
 
 
-def _typed(text: str, source: str) -> Any:
+def _typed(key: str, text: str, source: str) -> Any:
+    if key == "profile":
+        return text  # a name, also where it looks like a number
     if text[:1] in "[{" and text:
         return read_yaml(f"value: {text}".encode(), source).value["value"]
     return scalar(text)
@@ -117,8 +119,18 @@ def require_known(key: str, where: str = "") -> None:
     raise ConfigError(f"{unknown(key, keys(), 'setting')}.", where=where, key=key)
 
 
-Stamps = tuple[tuple[Path, tuple[int, int] | None], ...]
-"""Files that were looked for, each with its time and size then, or ``None`` where there was none."""
+def unknown_profile(name: str, known: Iterable[str], origin: Origin | None = None) -> ConfigError:
+    """The error for a profile that does not exist: the nearest, all there are, and the ways out."""
+    out = "switch to another: %llm config profile default"
+    if origin and origin.layer == "environment":
+        out = f"give {origin.source} another value: %env {origin.source}=default"
+    reason = unknown(name, known, f"profile {name!r}")
+    where = origin.place if origin and origin.layer != "cell" else ""  # what was just typed needs no place
+    return ConfigError(f"{reason}. Make it: %llm config profile {name} --new; or {out}.", where=where, key="profile")
+
+
+Stamps = tuple[tuple[Path, tuple[int, ...] | None], ...]
+"""Files that were looked for, each with its times, size and inode then, or ``None`` where there was none."""
 
 
 def stamps(paths: Iterable[Path]) -> Stamps:
@@ -126,24 +138,31 @@ def stamps(paths: Iterable[Path]) -> Stamps:
     return tuple((path, _stamp(path)) for path in paths)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    # a copied or linked file can have the old time and size; the time of its last change of any kind cannot be set
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 @dataclass(frozen=True)
 class Config:
-    """All settings with their origins, the catalogue, and what the user should be told. Immutable; `with_cell` and `set_user` return a new one."""
+    """All settings with their origins, the catalogue, and what the user should be told. Immutable; `with_cell` and `set_user` return a new one.
+
+    ``own_catalog`` is the catalogue without the project's word: keys go only to its addresses. ``cwd`` is the folder whose project was looked for.
+    """
 
     layers: tuple[Layer, ...]
     catalog: Catalog
+    own_catalog: Catalog
     paths: Paths
+    cwd: Path | None = None
+    profiles: Mapping[str, Layer] = field(default_factory=lambda: {DEFAULT_PROFILE: Layer("profile")})
     notices: tuple[str, ...] = ()
     files: Stamps = ()
-    reload: Callable[[], Config] | None = field(default=None, repr=False, compare=False)
+    reload: Callable[..., Config] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -194,8 +213,13 @@ class Config:
         }
         return self.with_layer(Layer("cell", checked_values))
 
-    def set_user(self, key: str, value: Any) -> Config:
-        """Write one setting into the user's config.yaml, comments kept, and return the configuration as it is then.
+    def require_profile(self, name: str) -> None:
+        """Raises `ConfigError`, with the nearest name and how to make one, unless there is a profile ``name``."""
+        if name not in self.profiles:
+            raise unknown_profile(name, self.profiles)
+
+    def set_user(self, key: str, value: Any, profile: str | None = None) -> Config:
+        """Write one setting, for one profile or for all, into the user's config.yaml, comments kept, and return the configuration as it is then.
 
         Text is read as in YAML (``"8"`` becomes 8). Raises `ConfigError` before anything is written when the value is wrong or the file
         cannot be edited safely, and with the file as it was when nothing could be loaded with it (a model that nobody knows): the next cell must
@@ -203,23 +227,34 @@ class Config:
         """
         from orchestrator_nb.config.edit import unchanged_unless, write_setting  # the only writer; not needed to read
 
-        typed = _typed(value, key) if isinstance(value, str) else value
+        typed = _typed(key, value, key) if isinstance(value, str) else value
         checked(key, typed, "config")
+        if profile is not None:
+            self.require_profile(profile)
         try:
             with unchanged_unless(self.paths.settings):
-                write_setting(self.paths.settings, key, typed)
-                fresh = self.reload() if self.reload else self
+                write_setting(self.paths.settings, key, typed, ("profiles", profile) if profile is not None else ())
+                fresh = self._reloaded(profile)
         except ConfigError as error:
             if error.key != key:
                 raise
             reason = str(error).removeprefix(f"{error.where}: {error.key}: ")
         else:
-            return fresh._noting_what_hides(key)
+            return fresh._noting_what_hides(key, profile)
         raise ConfigError(reason, where="config", key=key)
 
-    def _noting_what_hides(self, key: str) -> Config:
+    def _reloaded(self, profile: str | None) -> Config:
+        """What the files say now, which must also load with the profile that was written to."""
+        if self.reload is None:
+            return self
+        if profile is not None:
+            self.reload(profile=profile)
+        return self.reload()
+
+    def _noting_what_hides(self, key: str, profile: str | None) -> Config:
         winner = next(iter(self.why(key)), None)
-        if winner is None or winner.layer == "user":
+        other = profile not in {None, self.settings.profile}  # its values wait for their turn
+        if winner is None or other or winner.layer == ("profile" if profile else "user"):
             return self
         return replace(
             self, notices=(*self.notices, f"{key} is saved, but {winner.place} ({winner.layer}) still wins.")

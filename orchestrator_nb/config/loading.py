@@ -12,10 +12,22 @@ from typing import Any
 from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import project as projects
 from orchestrator_nb.config.files import read_trusted
-from orchestrator_nb.config.layers import Config, Layer, Origin, defaults, environment_layer, file_layer, stack, stamps
-from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.layers import (
+    Config,
+    Layer,
+    Origin,
+    checked,
+    defaults,
+    environment_layer,
+    file_layer,
+    stack,
+    stamps,
+    unknown_profile,
+)
+from orchestrator_nb.config.paths import DEFAULT_PROFILE, Paths
 from orchestrator_nb.config.schema import MAX_WORK_KIB, TOO_MUCH_WORK, SettingsFile
-from orchestrator_nb.config.shapes import dotted, unknown, validate
+from orchestrator_nb.config.shapes import dotted, validate
+from orchestrator_nb.config.trust import record, trusted
 from orchestrator_nb.config.vendors import ModelsFile, merge
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.config.yaml import read as read_yaml
@@ -28,30 +40,41 @@ def load(
     environ: Mapping[str, str],
     cell: Mapping[str, Any] | None = None,
     today: date | None = None,
+    profile: str | None = None,
 ) -> Config:
     """See `orchestrator_nb.config.load`."""
     today = today or datetime.now(UTC).date()
-    building = _Building(builtin(today), today)
-    if paths.system:
-        building.add_folder("system", paths.system, root_may_own=True)
-    building.add_folder("user", paths.config)
+    seen = stamps(_candidates(paths, cwd))  # before reading: what changes meanwhile is then read again
+    building = Building(builtin(today), today)
+    building.add_own(paths)
     environment, ignored = environment_layer(environ)
-    building.add_profile(environment)
+    chosen = _profile_layer(profile)
+    building.add_profile(environment, chosen)
     if cwd is not None:
         building.add_project(cwd, paths)
-    building.layers.append(environment)
+    building.layers += [environment, chosen]
     building.notices.extend(ignored)
     config = Config(
         layers=tuple(building.layers),
         catalog=building.catalog,
+        own_catalog=building.own_catalog,
         paths=paths,
+        cwd=cwd,
+        profiles=building.profiles,
         notices=tuple(dict.fromkeys(building.notices)),
-        files=stamps(_candidates(paths, cwd)),
-        reload=partial(load, paths, cwd, environ, cell, today),
+        files=seen,
+        reload=partial(load, paths, cwd, environ, cell, today, profile=profile),
     )
     config = config.with_cell(cell) if cell else config
     _require_affordable_vault(config)
     return _with_known_model(config)
+
+
+def _profile_layer(name: str | None) -> Layer:
+    """The profile that whoever loads asks for, over all files and variables; a layer that sets nothing when they do not."""
+    source = "profile argument"
+    values = {} if name is None else {"profile": Origin("cell", source, None, checked("profile", name, source))}
+    return Layer("cell", values)
 
 
 def _candidates(paths: Paths, cwd: Path | None) -> Iterator[Path]:
@@ -59,6 +82,7 @@ def _candidates(paths: Paths, cwd: Path | None) -> Iterator[Path]:
         if folder:
             yield from (folder / "config.yaml", folder / "models.yaml")
     if cwd is not None:
+        yield record(paths)
         yield from projects.candidates(cwd, paths)
 
 
@@ -70,14 +94,22 @@ def builtin(today: date) -> Catalog:
     return merge(Catalog(), validate(ModelsFile, document), document, today)
 
 
-class _Building:
-    """The pieces while they are gathered; lives for one `load`."""
+class Building:
+    """The pieces while they are gathered; lives for one `load`. ``own_catalog`` is the catalogue as it was before any project spoke."""
 
     def __init__(self, catalog: Catalog, today: date) -> None:
-        self.catalog, self.today = catalog, today
+        self.catalog = self.own_catalog = catalog
+        self.today = today
         self.layers: list[Layer] = [defaults()]
         self.notices: list[str] = []
-        self.profiles: dict[str, tuple[Any, Document]] = {}
+        self.profiles = {DEFAULT_PROFILE: Layer("profile")}
+
+    def add_own(self, paths: Paths) -> None:
+        """The administrator's files and the user's."""
+        if paths.system:
+            self.add_folder("system", paths.system, root_may_own=True)
+        self.add_folder("user", paths.config)
+        self.own_catalog = self.catalog
 
     def add_folder(self, name: str, folder: Path, *, root_may_own: bool = False) -> None:
         """A trusted folder's models.yaml, then its config.yaml, which has the last word on what both may say."""
@@ -91,25 +123,34 @@ class _Building:
             shape = validate(SettingsFile, document)
             self.layers.append(file_layer(name, shape, document))
             self.notices.extend(_retired_in_settings(shape, document, self.catalog))
-            self.profiles |= {profile: (part, document) for profile, part in shape.profiles.items()}
+            for profile, part in shape.profiles.items():
+                below = self.profiles.get(profile, Layer("profile")).values
+                over = file_layer("profile", part, document, ("profiles", profile)).values
+                self.profiles[profile] = Layer("profile", {**below, **over})
 
-    def add_profile(self, environment: Layer) -> None:
-        """The chosen profile's settings; ``default`` needs none."""
-        layers = [*self.layers, environment]
+    def add_profile(self, *above: Layer) -> None:
+        """The chosen profile's settings. ``above`` are later layers, which may choose it."""
+        layers = [*self.layers, *above]
         chosen = next(layer.values["profile"] for layer in reversed(layers) if "profile" in layer.values)
-        if chosen.value in self.profiles:
-            part, document = self.profiles[chosen.value]
-            self.layers.append(file_layer("profile", part, document, ("profiles", chosen.value)))
-        elif chosen.value != "default":
-            reason = unknown(chosen.value, ["default", *self.profiles], "profile")
-            raise ConfigError(f"{chosen.value!r} is an {reason}.", where=chosen.place, key="profile")
+        if chosen.value not in self.profiles:
+            raise unknown_profile(chosen.value, self.profiles, chosen)
+        if self.profiles[chosen.value].values:
+            self.layers.append(self.profiles[chosen.value])
+
+    def find_project(self, cwd: Path, paths: Paths) -> projects.Project | None:
+        """The nearest project, also one that cannot be used."""
+        trust = trusted(paths)
+        found, notices = projects.find(cwd, paths, self.catalog.vendors, trust)
+        self.notices.extend([*notices, trust.notice] if found and trust.notice else notices)
+        return found
 
     def add_project(self, cwd: Path, paths: Paths) -> None:
         """The files beside the notebook, as far as they may speak."""
-        found, notices = projects.find(cwd, paths, self.catalog.vendors)
-        self.notices.extend(notices)
+        found = self.find_project(cwd, paths)
         if found is None:
             return
+        if found.problem:
+            raise found.problem
         self.catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
         self.layers.append(projects.settings_layer(found, stack(self.layers), paths.settings))
         if found.models:

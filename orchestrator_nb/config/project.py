@@ -1,4 +1,4 @@
-"""The project layer: the files beside the notebook, which came with it and are not trusted. It may set only harmless things.
+"""The project layer: the files beside the notebook, which came with it. Until the user trusts them they may set only harmless things.
 
 A forbidden field is an error, not a notice: results under settings that the notebook's author did not write would be wrong results.
 ``config.yaml`` and ``models.yaml`` are names of many tools: here they count as ours only when they have the predecessor's marks.
@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator_nb.catalog import Catalog
-from orchestrator_nb.config.files import read_untrusted
+from orchestrator_nb.config.files import Foreign, Held, Reading, held
 from orchestrator_nb.config.layers import Layer, file_layer
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.config.schema import Chain, SettingsFile, flatten
 from orchestrator_nb.config.shapes import dotted, validate
+from orchestrator_nb.config.trust import NAMES, Seal, Trusted, seal
 from orchestrator_nb.config.vendors import ModelEntry, ModelsFile, VendorEntry, merge
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import ConfigError, UnknownModel
 
-OWN_NAME: Final = "orchestrator-nb.yaml"
+OWN_NAME: Final = NAMES[0]
 
 # What it may set, as data. Anything that is not here is refused.
 ALLOWED_SETTINGS: Final = frozenset({"model", "params.temperature", "params.max_tokens"})
@@ -32,37 +33,60 @@ ALLOWED_CHAIN_KEYS: Final = frozenset({"steps"})
 ALLOWED_VENDOR_KEYS: Final = frozenset({"default_model", "models"})
 ALLOWED_MODEL_KEYS: Final = frozenset({"name", "max_tokens"})
 
+# What a trusted one may set: sections, and anything in models.yaml.
+TRUSTED_SECTIONS: Final = frozenset(
+    {"model", "params", "limits", "timeouts", "display", "prices", "roles", "personas", "chains"}
+)
+NEVER: Final[Mapping[str, str]] = {
+    "profile": "it chooses the vault",
+    "profiles": "it could stand in for a profile of yours, and a profile has a vault",
+    "vault": "it decides how well the vault is sealed and how long it stays open",
+    "network": "it decides who is on the way between you and the vendors",
+}
+"""What no project may set, trusted or not, and why. Where the files and the store are is no setting at all."""
+
 MAX_TOKENS_WITHOUT_USER: Final = 16_384
 """The most a project may ask for where the user set no ``max_tokens``: what Anthropic's models are asked for anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The files of the nearest project, checked in shape; not yet judged."""
+    """The files of the nearest project, checked in shape; not yet judged.
+
+    ``seal`` is what was read, ``None`` where it cannot be sealed; ``trusted`` whether the user trusts exactly that, ``changed`` whether
+    they trusted something else in this place. ``problem``: the files are ours and cannot be used.
+    """
 
     folder: Path
     settings: tuple[SettingsFile, Document] | None = None
     models: tuple[ModelsFile, Document] | None = None
+    seal: Seal | None = None
+    trusted: bool = False
+    changed: bool = False
+    problem: ConfigError | None = None
 
 
-def find(start: Path, paths: Paths, known_vendors: Mapping[str, Any]) -> tuple[Project | None, tuple[str, ...]]:
+def find(
+    start: Path, paths: Paths, known_vendors: Mapping[str, Any], trust: Trusted
+) -> tuple[Project | None, tuple[str, ...]]:
     """The project of a notebook in ``start``: this folder, or the nearest parent below the user's home that has our files.
 
-    Also returns a notice for each file on the way that bears a name of ours but is not ours. Raises `ConfigError` for a file that is ours and wrong.
+    Also returns a notice for each file on the way that bears a name of ours but is not ours, or is somebody else's.
     """
     notices: list[str] = []
-    for folder in _folders(start.resolve(), paths.home.resolve()):
-        if folder.resolve() == paths.config.resolve():
+    for path in _folders(start.resolve(), paths.home.resolve()):
+        if path.resolve() == paths.config.resolve():
             continue  # the user's own files, read as such already
-        if project := _project(folder, known_vendors, notices):
-            return project, tuple(notices)
+        with held(path) as folder:
+            if folder and (project := _project(folder, known_vendors, notices, trust)):
+                return project, tuple(notices)
     return None, tuple(notices)
 
 
 def candidates(start: Path, paths: Paths) -> Iterator[Path]:
     """Every file that `find` may look at."""
     for folder in _folders(start.resolve(), paths.home.resolve()):
-        yield from (folder / name for name in (OWN_NAME, "config.yaml", "models.yaml"))
+        yield from (folder / name for name in NAMES)
 
 
 def _folders(start: Path, home: Path) -> Iterator[Path]:
@@ -75,30 +99,55 @@ def _folders(start: Path, home: Path) -> Iterator[Path]:
         yield parent
 
 
-def _project(folder: Path, vendors: Mapping[str, Any], notices: list[str]) -> Project | None:
-    if document := read_untrusted(folder / OWN_NAME):
-        return Project(folder, (validate(SettingsFile, document), document))
-    settings = _ours(folder / "config.yaml", {"main_llm", "chains"}, notices)
-    models = _ours(folder / "models.yaml", {"system_prompts", *vendors}, notices)
-    if settings is None and models is None:
+def _project(folder: Held, vendors: Mapping[str, Any], notices: list[str], trust: Trusted) -> Project | None:
+    try:
+        readings = _readings(folder, vendors, notices)
+        shapes = {name: _shaped(name, reading.document) for name, reading in readings.items()}
+    except ConfigError as error:
+        return Project(folder.path, problem=error)
+    if not readings:
         return None
+    found = seal(folder, readings)
+    is_trusted = trust.has(found)
     return Project(
-        folder,
-        (validate(SettingsFile, settings), settings) if settings else None,
-        (validate(ModelsFile, models), models) if models else None,
+        folder.path,
+        shapes.get(OWN_NAME) or shapes.get("config.yaml"),
+        shapes.get("models.yaml"),
+        found,
+        trusted=is_trusted,
+        changed=not is_trusted and str(folder.path) in trust.seals,
     )
 
 
-def _ours(path: Path, marks: set[str], notices: list[str]) -> Document | None:
+def _shaped(name: str, document: Document) -> Any:
+    return validate(ModelsFile if name == "models.yaml" else SettingsFile, document), document
+
+
+def _readings(folder: Held, vendors: Mapping[str, Any], notices: list[str]) -> dict[str, Reading]:
+    """The files that speak, by name. Raises `ConfigError` when our own one cannot be read."""
+    try:
+        if reading := folder.read(OWN_NAME):
+            return {OWN_NAME: reading}
+    except Foreign as error:
+        notices.append(str(error))
+    marks = {"config.yaml": {"main_llm", "chains"}, "models.yaml": {"system_prompts", *vendors}}
+    found = {name: _ours(folder, name, known, notices) for name, known in marks.items()}
+    return {name: reading for name, reading in found.items() if reading}
+
+
+def _ours(folder: Held, name: str, marks: set[str], notices: list[str]) -> Reading | None:
     """The file if it has one of the predecessor's keys; else nothing, and a notice."""
     try:
-        document = read_untrusted(path)
+        reading = folder.read(name)
+    except Foreign as error:
+        notices.append(str(error))
+        return None
     except ConfigError as error:
         notices.append(f"{error} The file is left alone; for our settings use {OWN_NAME}.")
         return None
-    if document is None or marks & document.value.keys():
-        return document
-    notices.append(f"{path} has none of our keys and is left alone; for our settings use {OWN_NAME}.")
+    if reading is None or marks & reading.document.value.keys():
+        return reading
+    notices.append(f"{folder.path / name} has none of our keys and is left alone; for our settings use {OWN_NAME}.")
     return None
 
 
@@ -110,71 +159,83 @@ def settings_layer(project: Project, user: Mapping[str, Any], own: Path) -> Laye
     layers: list[Layer] = []
     if project.settings:
         shape, document = project.settings
-        if shape.profiles:
-            raise _refused(document, ("profiles",), own)
+        for name in shape.profiles:
+            judge(project, f"profiles.{name}", None, ("profiles",), document, user, own)
         for key, value, place in flatten(shape):
-            _judge(key, value, place, document, user, own)
+            judge(project, key, value, place, document, user, own)
         layers.append(file_layer("project", shape, document))
     if project.models and (prompts := project.models[0].system_prompts):
         layers.append(file_layer("project", SettingsFile(system_prompts=prompts), project.models[1]))
     return Layer("project", {key: origin for layer in reversed(layers) for key, origin in layer.values.items()})
 
 
-def _judge(key: str, value: Any, place: Place, document: Document, user: Mapping[str, Any], own: Path) -> None:
+def judge(
+    project: Project, key: str, value: Any, place: Place, document: Document, user: Mapping[str, Any], own: Path
+) -> None:
+    """Raises `ConfigError` unless this project may set ``key``."""
     section = key.partition(".")[0]
+    if project.trusted or section in NEVER:
+        if section not in TRUSTED_SECTIONS:
+            raise _never(document, place, own)
+        return
     if key not in ALLOWED_SETTINGS and section not in ALLOWED_MAPS:
-        raise _refused(document, place, own)
+        raise _refused(project, document, place, own)
     if key == "params.max_tokens":
         _only_lower(value, user.get(key) or MAX_TOKENS_WITHOUT_USER, place, document)
     if isinstance(value, Chain):
-        _judge_chain(value, place, document, own)
+        _judge_chain(project, value, place, document, own)
 
 
-def _judge_chain(chain: Chain, place: Place, document: Document, own: Path) -> None:
+def _judge_chain(project: Project, chain: Chain, place: Place, document: Document, own: Path) -> None:
     for key in (chain.model_extra or {}).keys() - ALLOWED_CHAIN_KEYS:
-        raise _refused(document, (*place, key), own)
+        raise _refused(project, document, (*place, key), own)
     for index, step in enumerate(chain.steps):
         for key in (step.model_extra or {}).keys() - ALLOWED_STEP_KEYS:
-            raise _refused(document, (*place, "steps", index, key), own)
+            raise _refused(project, document, (*place, "steps", index, key), own)
 
 
 def _only_lower(value: int | None, most: int, place: Place, document: Document) -> None:
     if value is None or value > most:
         raise ConfigError(
-            f"found {value}; a project may only lower it, here to {most:,} or less.",
+            f"found {value}; a project may only lower it, here to {most:,} or less, until you trust it: %llm trust.",
             where=document.where(place),
             key=dotted(place),
         )
 
 
 def merge_models(project: Project, catalog: Catalog, today: date, own: Path) -> Catalog:
-    """The catalogue with what a project may say of models: default models among known ones, and lower ``max_tokens``."""
+    """The catalogue with what a project says of vendors and models: until it is trusted, default models among known ones and lower ``max_tokens``."""
     if not project.models:
         return catalog
     file, document = project.models
     for name, entry in file.vendors.items():
-        if name not in catalog.vendors:
-            raise _refused(document, (name,), own)
-        _judge_vendor(name, entry, catalog, document, own)
+        judge_vendor(project, name, entry, catalog, own)
     return merge(catalog, file, document, today)
 
 
-def _judge_vendor(name: str, entry: VendorEntry, catalog: Catalog, document: Document, own: Path) -> None:
-    vendor = catalog.vendors[name]
+def judge_vendor(project: Project, name: str, entry: VendorEntry, catalog: Catalog, own: Path) -> None:
+    """Raises `ConfigError` unless this project may say this of a vendor. Where keys may go is not judged here: they are bound to your own catalogue."""
+    if project.trusted or not project.models:
+        return
+    document = project.models[1]
+    if (vendor := catalog.vendors.get(name)) is None:
+        raise _refused(project, document, (name,), own)
     same = {"kind": vendor.kind, "base_url": vendor.base_url, "api_key_name": vendor.key_name}
     for key in entry.model_fields_set - ALLOWED_VENDOR_KEYS:
         # the predecessor's file repeats what is known anyway: saying it again changes nothing
         if key not in same or getattr(entry, key) != same[key]:
-            raise _refused(document, (name, key), own)
+            raise _refused(project, document, (name, key), own)
     if entry.default_model:
         _require_known_model(name, entry.default_model, catalog, document, (name, "default_model"))
     for index, model in enumerate(entry.models):
-        _judge_model(name, model, catalog, document, (name, "models", index), own)
+        _judge_model(project, name, model, catalog, document, (name, "models", index), own)
 
 
-def _judge_model(vendor: str, model: ModelEntry, catalog: Catalog, document: Document, place: Place, own: Path) -> None:
+def _judge_model(
+    project: Project, vendor: str, model: ModelEntry, catalog: Catalog, document: Document, place: Place, own: Path
+) -> None:
     for key in model.model_fields_set - ALLOWED_MODEL_KEYS:
-        raise _refused(document, (*place, key), own)
+        raise _refused(project, document, (*place, key), own)
     _require_known_model(vendor, model.name, catalog, document, (*place, "name"))
     if "max_tokens" in model.model_fields_set:
         most = catalog.find(f"{vendor}/{model.name}").max_tokens or MAX_TOKENS_WITHOUT_USER
@@ -188,9 +249,20 @@ def _require_known_model(vendor: str, name: str, catalog: Catalog, document: Doc
         raise ConfigError(reason, where=document.where(place), key=dotted(place))
 
 
-def _refused(document: Document, place: Place, own: Path) -> ConfigError:
+def _refused(project: Project, document: Document, place: Place, own: Path) -> ConfigError:
+    since = " and changed since you trusted it" if project.changed else ""
     return ConfigError(
-        f"a project's file may not set this, for it came with the notebook; if you want it, move it to your own {own}, else delete it.",
+        f"a project's file may not set this, for it came with the notebook{since}; %llm trust shows what it would change. "
+        f"Else move it to your own {own}, or delete it.",
+        where=document.where(place),
+        key=dotted(place),
+    )
+
+
+def _never(document: Document, place: Place, own: Path) -> ConfigError:
+    why = NEVER.get(str(place[0]), "it is not among what a project may set")
+    return ConfigError(
+        f"no file that came with the notebook may set this, trusted or not: {why}; if you want it, move it to your own {own}, else delete it.",
         where=document.where(place),
         key=dotted(place),
     )

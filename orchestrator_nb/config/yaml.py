@@ -7,9 +7,10 @@ YAML 1.2's JSON schema (https://yaml.org/spec/1.2.2/#102-json-schema): ``yes``, 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any, Final
 
@@ -35,11 +36,12 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's value (always a mapping, maybe empty) and the line (from 1) of every key and list item."""
+    """One file's value (always a mapping, maybe empty), the line (from 1) of every key and list item, and the SHA-256 of the very bytes that were parsed."""
 
     value: dict[str, Any]
     file: str
     lines: dict[Place, int] = field(default_factory=dict)
+    digest: str = ""
 
     def where(self, place: Place) -> str:
         """``file:line`` of the innermost known part of ``place``."""
@@ -52,7 +54,7 @@ def read(data: bytes, file: str) -> Document:
     """The document in ``data``. Raises `ConfigError` with ``file:line`` for anything it refuses; an empty file is an empty mapping."""
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{len(data):,} bytes; a configuration file may have {MAX_BYTES:,}.", where=file)
-    return _Builder(_text(data, file), file).document()
+    return replace(_Builder(_text(data, file), file).document(), digest=hashlib.sha256(data).hexdigest())
 
 
 def scalar(text: str) -> str | int | float | bool | None:
