@@ -35,6 +35,7 @@ class _Group(click.Group):
 _SHELL_WORDS = {
     "%llm simulate on": "--simulate",
     "%%llm?": "onb ask --help",
+    "%env ORCHESTRATOR_NB_PROFILE=default": "unset ORCHESTRATOR_NB_PROFILE",
     "%llm": "onb",
     "run the cell again": "ask again",
     "write it below the %%llm line": "give it as the argument",
@@ -56,12 +57,18 @@ def _fail(message: str, code: int) -> NoReturn:
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="orchestrator-nb")
-def main() -> None:
+@click.option("--profile", metavar="NAME", help="Use this profile for one command.")
+@click.pass_context
+def main(ctx: click.Context, profile: str | None) -> None:
     """Ask many language models at once and get one table."""
+    ctx.meta[_PROFILE] = profile
+
+
+_PROFILE = "orchestrator_nb.profile"
 
 
 def open_session() -> Session:
-    """A session of this process; use it as a context manager."""
+    """A session of this process, with the profile of ``onb --profile``; use it as a context manager."""
     from orchestrator_nb.sessions import Session  # help and usage errors must not wait for it
 
-    return Session.open()
+    return Session.open(profile=click.get_current_context().meta.get(_PROFILE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.catalog import ModelSpec
+    from orchestrator_nb.config import Config
+    from orchestrator_nb.config.layers import Origin
     from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
 
@@ -152,15 +155,55 @@ def _line(spec: ModelSpec) -> str:
 @click.argument("key", required=False)
 @click.argument("value", required=False)
 @click.option("--why", is_flag=True, help="Show every layer that sets KEY.")
-def config(key: str | None, value: str | None, why: bool) -> None:
-    """Show settings, or set KEY to VALUE in the user's config.yaml."""
+@click.option("--profile", metavar="NAME", help="Set KEY for this profile only.")
+@click.option("--new", is_flag=True, help="With 'profile NAME': make the profile first.")
+def config(key: str | None, value: str | None, why: bool, profile: str | None, new: bool) -> None:
+    """Show settings, or set KEY to VALUE in the user's config.yaml.
+
+    'config profile NAME' switches to another profile for good, 'config profiles' lists them.
+    """
+    if (new and key != "profile") or ((new or profile) and value is None):
+        raise click.UsageError("--new goes with 'config profile NAME', --profile with 'config KEY VALUE'.")
+    settings = _written(key, value, profile, new=new) if key and value is not None else _loaded()
+    if key == "profiles":
+        return _print_profiles(settings)
+    if key and profile not in {None, settings.settings.profile}:
+        return _print_origin(key, settings.profiles[str(profile)].values[key])
+    for name in [key] if key else settings.keys():
+        for origin in settings.why(name)[: None if why else 1]:
+            _print_origin(name, origin)
+    return None
+
+
+def _loaded() -> Config:
     with open_session() as session:
-        if key and value is not None:
-            session.use(session.config.set_user(key, value))
-        for name in [key] if key else session.config.keys():
-            origins = session.config.why(name)
-            for origin in origins if why else origins[:1]:
-                click.echo(f"{name} = {origin.value!r}  ({origin.layer}: {origin.place})")
+        return session.config
+
+
+def _written(key: str, value: str, profile: str | None, *, new: bool) -> Config:
+    """The configuration after the change; what hides it is said on standard error."""
+    from orchestrator_nb.config import Paths, choose_profile  # pydantic, which help must not wait for
+
+    if key == "profile" and profile is None:  # also away from one that is not there, with which no session opens
+        fresh = choose_profile(value, Paths.find(os.environ), Path.cwd(), os.environ, new=new)
+    else:
+        fresh = _loaded().set_user(key, value, profile)
+    if notice := fresh.hiding(key, profile):
+        click.echo(notice, err=True)
+    return fresh
+
+
+def _print_origin(key: str, origin: Origin) -> None:
+    click.echo(f"{key} = {origin.value!r}  ({origin.layer}: {origin.place})")
+
+
+def _print_profiles(config: Config) -> None:
+    from orchestrator_nb.config import profiles  # as above
+
+    for facts in profiles(config):
+        sets = ", ".join(f"{key} = {value!r}" for key, value in facts.sets.items())
+        mark, vault = "*" if facts.active else " ", "vault" if facts.has_vault else "no vault"
+        click.echo(f"{mark} {facts.name:<20} {vault:<10} {sets}".rstrip())
 
 
 @main.command()

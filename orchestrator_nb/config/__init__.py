@@ -16,8 +16,9 @@ if (
     TYPE_CHECKING
 ):  # pydantic and PyYAML take 0.1 s to import, and a notebook that only loads the extension needs neither
     from orchestrator_nb.config.layers import Config
+    from orchestrator_nb.config.profiles import ProfileFacts
 
-__all__ = ["Config", "Paths", "json_schema", "load"]
+__all__ = ["Config", "Paths", "choose_profile", "json_schema", "load", "profiles"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,14 +36,31 @@ def load(
     environ: Mapping[str, str],
     cell: Mapping[str, Any] | None = None,
     today: date | None = None,
+    profile: str | None = None,
 ) -> Config:
     """The configuration for a notebook in ``cwd`` (``None``: no project layer), with ``cell`` options by dotted key on top.
 
-    ``today`` decides which announced retirements have happened. Creates nothing. Raises `ConfigError`, with file, line and key, for anything wrong.
+    ``today`` decides which announced retirements have happened; ``profile`` is used instead of the one that files and environment choose. Creates nothing. Raises `ConfigError`, with file, line and key, for anything wrong.
     """
     from orchestrator_nb.config.loading import load as load_now
 
-    return load_now(paths, cwd, environ, cell, today)
+    return load_now(paths, cwd, environ, cell, today, profile)
+
+
+def choose_profile(
+    name: str, paths: Paths, cwd: Path | None, environ: Mapping[str, str], *, new: bool = False
+) -> Config:
+    """See `orchestrator_nb.config.profiles.choose`."""
+    from orchestrator_nb.config.profiles import choose
+
+    return choose(name, paths, cwd, environ, new=new)
+
+
+def profiles(config: Config) -> tuple[ProfileFacts, ...]:
+    """See `orchestrator_nb.config.profiles.profiles`."""
+    from orchestrator_nb.config.profiles import profiles as facts
+
+    return facts(config)
 
 
 def json_schema(file: Literal["config", "models"]) -> dict[str, Any]:

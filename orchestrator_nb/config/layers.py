@@ -79,9 +79,17 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         if "." not in key and key not in keys():
             notices.append(f"{variable} is not a setting and is ignored.")
             continue
-        value = checked(key, _typed(key, environ[variable], variable), variable)
+        value = _from_variable(key, environ[variable], variable)
         values[key] = Origin("environment", variable, None, value)
     return Layer("environment", values), tuple(notices)
+
+
+def _from_variable(key: str, text: str, variable: str) -> Any:
+    try:
+        return checked(key, _typed(key, text, variable), variable)
+    except ConfigError as error:
+        reason, key = str(error).removeprefix(f"{error.where}: {error.key}: "), error.key
+    raise ConfigError(f"{reason} Change the variable (in a notebook with %env).", where=variable, key=key)
 
 
 def _typed(key: str, text: str, source: str) -> Any:
@@ -123,7 +131,7 @@ def unknown_profile(name: str, known: Iterable[str], origin: Origin | None = Non
     """The error for a profile that does not exist: the nearest, all there are, and the ways out."""
     out = "switch to another: %llm config profile default"
     if origin and origin.layer == "environment":
-        out = f"give {origin.source} another value: %env {origin.source}=default"
+        out = f"change the variable: %env {origin.source}=default"
     reason = unknown(name, known, f"profile {name!r}")
     where = origin.place if origin and origin.layer != "cell" else ""  # what was just typed needs no place
     return ConfigError(f"{reason}. Make it: %llm config profile {name} --new; or {out}.", where=where, key="profile")
@@ -240,7 +248,8 @@ class Config:
                 raise
             reason = str(error).removeprefix(f"{error.where}: {error.key}: ")
         else:
-            return fresh._noting_what_hides(key, profile)
+            notice = fresh.hiding(key, profile)
+            return replace(fresh, notices=(*fresh.notices, notice)) if notice else fresh
         raise ConfigError(reason, where="config", key=key)
 
     def _reloaded(self, profile: str | None) -> Config:
@@ -251,14 +260,13 @@ class Config:
             self.reload(profile=profile)
         return self.reload()
 
-    def _noting_what_hides(self, key: str, profile: str | None) -> Config:
+    def hiding(self, key: str, profile: str | None = None) -> str:
+        """The sentence that a value which was just written has no effect yet, and why; empty when it has."""
         winner = next(iter(self.why(key)), None)
         other = profile not in {None, self.settings.profile}  # its values wait for their turn
         if winner is None or other or winner.layer == ("profile" if profile else "user"):
-            return self
-        return replace(
-            self, notices=(*self.notices, f"{key} is saved, but {winner.place} ({winner.layer}) still wins.")
-        )
+            return ""
+        return f"{key} is saved, but {winner.place} ({winner.layer}) still wins."
 
 
 def stack(layers: Iterable[Layer]) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
+from orchestrator_nb.config import Config, Paths
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
@@ -19,6 +23,7 @@ from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 
 if TYPE_CHECKING:
+    from orchestrator_nb.config.profiles import ProfileFacts
     from orchestrator_nb.magics.cell import Magics
 
 
@@ -48,7 +53,11 @@ class Words:
             return parser.parse_args(self.words)
         except UserError:
             pass
-        raise UserError(f"write it as: %llm {self.usage}")
+        raise self.misused()
+
+    def misused(self) -> UserError:
+        """The error that shows how the command is written."""
+        return UserError(f"write it as: %llm {self.usage}")
 
 
 _MAYBE: Final = {"nargs": "?"}
@@ -94,14 +103,35 @@ def _trace(magics: Magics) -> None:
 
 
 def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
-    given = words.read(("key", _MAYBE), ("value", _MAYBE))
-    session = magics.session
-    if given.value is not None:
-        session.use(session.config.set_user(given.key, given.value))
-    if given.key is None:
-        return pd.DataFrame(map(partial(_setting, session.config), session.config.keys()))
-    _say(f"{given.key} = {session.config.value(given.key)!r}")
+    given = words.read(("key", _MAYBE), ("value", _MAYBE), ("--new", _SWITCH), ("--profile", {"metavar": "NAME"}))
+    if given.key == "profile" and given.value is not None and given.profile is None:
+        configuration.choose_profile(given.value, Paths.find(os.environ), Path.cwd(), os.environ, new=given.new)
+    elif given.new or (given.profile is not None and given.value is None):
+        raise words.misused()
+    elif given.value is not None:
+        session = magics.session
+        session.use(session.config.set_user(given.key, given.value, given.profile))
+    config = magics.session.config
+    if given.value is not None and (notice := config.hiding(given.key, given.profile)):
+        _say(notice)
+    return _shown(config, given.key, given.profile)
+
+
+def _shown(config: Config, key: str | None, profile: str | None) -> pd.DataFrame | None:
+    if key is None:
+        return pd.DataFrame(map(partial(_setting, config), config.keys()))
+    if key == "profiles":
+        return pd.DataFrame(map(_profile, configuration.profiles(config)))
+    if profile not in {None, config.settings.profile}:
+        _say(f"{key} = {config.profiles[profile].values[key].value!r} in profile {profile}")
+    else:
+        _say(f"{key} = {config.value(key)!r}")
     return None
+
+
+def _profile(facts: ProfileFacts) -> dict[str, Any]:
+    sets = ", ".join(f"{key} = {value!r}" for key, value in facts.sets.items())
+    return {"profile": facts.name, "active": facts.active, "sets": sets, "vault": facts.has_vault}
 
 
 def _setting(config: Any, key: str) -> dict[str, Any]:

@@ -23,7 +23,11 @@ COMMANDS: Final = (
         "models", "models [PATTERN] [--live VENDOR]", "the models that can be asked; --live asks the vendor itself"
     ),
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
-    Command("config", "config [KEY [VALUE]]", "all settings, one setting, or set one for good"),
+    Command(
+        "config",
+        "config [KEY [VALUE [--profile NAME]]] | profile NAME [--new] | profiles",
+        "all settings, one setting, or set one for good (for one profile); profile NAME switches, --new makes one; profiles lists them",
+    ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
     Command("doctor", "doctor", "what works here: versions, settings, addresses, keys"),

@@ -128,7 +128,7 @@ def test_an_unknown_profile_is_an_error_and_the_variable_chooses_one(home):
     assert home.load({"ORCHESTRATOR_NB_PROFILE": "work"}).settings.limits.parallel == 3
     assert home.load().settings.limits.parallel == 64
     with pytest.raises(
-        ConfigError, match=r"ORCHESTRATOR_NB_PROFILE: profile: 'wrok' is an unknown profile; did you mean 'work'"
+        ConfigError, match=r"ORCHESTRATOR_NB_PROFILE: profile: unknown profile 'wrok'; did you mean 'work'"
     ):
         home.load({"ORCHESTRATOR_NB_PROFILE": "wrok"})
 
