@@ -76,13 +76,14 @@ class Session:
         cwd: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        profile: str | None = None,
     ) -> Self:
-        """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``. Raises `ConfigError`."""
+        """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``, ``profile`` the chosen one. Raises `ConfigError`."""
         environ = os.environ if environ is None else environ
         if home:
             environ = {**environ, "ORCHESTRATOR_NB_HOME": str(Path(home).absolute())}
         environ = Veiled(environ)  # it holds keys, and stands in frames and attributes
-        loaded = configuration.load(Paths.find(environ), Path(cwd or Path.cwd()), environ)
+        loaded = configuration.load(Paths.find(environ), Path(cwd or Path.cwd()), environ, profile=profile)
         return cls(loaded, environ=environ, clock=clock)
 
     # What there is
