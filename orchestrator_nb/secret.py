@@ -74,7 +74,7 @@ class Hidden:
 
     __slots__ = ("__buffer", "__weakref__")
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: str | bytes | bytearray) -> None:
         # a lone surrogate must not raise here: the error would carry the text
         self.__buffer = bytearray(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
 

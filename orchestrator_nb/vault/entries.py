@@ -14,6 +14,7 @@ from orchestrator_nb.secret import Hidden
 
 VERSION: Final = 1
 MAX_VALUE_BYTES: Final = 8192
+_OPTIONAL: Final = {"vendor": "", "created": "", "rotated": ""}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -44,19 +45,19 @@ def require_value(value: Hidden) -> Hidden:
     """``value`` if it can be a key: printable ASCII without blanks, at most 8 KiB. Raises `UserError` that shows none of it."""
     if not len(value):
         raise UserError("nothing was entered; the vault is as it was.")
-    if len(value) > MAX_VALUE_BYTES or not value.use(_fits):
+    if not _is_key(value):
         raise UserError("this is no key: it has blanks, line breaks or signs that no key has; copy it once more.")
     return value
 
 
-def _fits(value: bytearray) -> bool:
-    return all(0x21 <= sign <= 0x7E for sign in value)
+def _is_key(value: Hidden) -> bool:
+    return 0 < len(value) <= MAX_VALUE_BYTES and value.use(lambda signs: all(0x21 <= sign <= 0x7E for sign in signs))
 
 
-def write(entries: Entries) -> bytearray:
+def write(entries: Entries) -> Hidden:
     """The content to seal; sorted, so that equal vaults have equal content."""
     keys = {name: _written(entry) for name, entry in sorted(entries.items())}
-    return bytearray(json.dumps({"keys": keys, "v": VERSION}, sort_keys=True, separators=(",", ":")).encode())
+    return Hidden(json.dumps({"keys": keys, "v": VERSION}, sort_keys=True, separators=(",", ":")))
 
 
 def _written(entry: Entry) -> dict[str, Any]:
@@ -73,29 +74,62 @@ def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
 
 
-def read(content: bytearray) -> dict[str, Entry]:
-    """The entries of an opened vault; an empty content is an empty vault. Raises `VaultFormatError` for content of a newer version."""
-    if not content:
-        return {}
+def read(content: Hidden) -> dict[str, Entry]:
+    """The entries of an opened vault; an empty content is an empty vault. Raises `VaultFormatError` for content that this version does not write.
+
+    It was sealed by somebody who knows the password, so this is no defence; it keeps a newer version's content, or another program's mistake, from being
+    half understood and then written back without the rest.
+    """
+    found = content.use(_found) if len(content) else {}
+    if found is None:
+        raise VaultFormatError("its content is none that this version knows; update orchestrator-nb.")
+    return found
+
+
+def _found(content: bytearray) -> dict[str, Entry] | None:
+    """``None`` for what cannot be understood: an error would carry the content, and so would its frames."""
     try:
-        whole = json.loads(content)
-        if whole["v"] == VERSION:
-            return {name: _entry(name, fields) for name, fields in whole["keys"].items()}
+        whole = json.loads(content.decode(), object_pairs_hook=_unique)
+        if whole.keys() == {"keys", "v"} and type(whole["v"]) is int and whole["v"] == VERSION:
+            return {_known(name): _entry(name, fields) for name, fields in whole["keys"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass  # raised below, where nothing of the content hangs on the error
-    raise VaultFormatError("its content was written by a newer version; update orchestrator-nb.")
+        pass
+    return None
 
 
-def _entry(name: str, fields: Mapping[str, Any]) -> Entry:
-    return Entry(
-        name,
-        Hidden(fields["value"]),
-        str(fields.get("vendor", "")),
-        frozenset(map(str, fields["origins"])),
-        _seconds(fields.get("created", "")),
-        _seconds(fields.get("rotated", "")),
-    )
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ on which of two equal names counts (RFC 8259 §4)."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _known(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError
+    return name
+
+
+def _entry(name: str, fields: dict[str, Any]) -> Entry:
+    fields = _OPTIONAL | fields
+    texts = {field: _text(fields.pop(field)) for field in ("value", *_OPTIONAL)}
+    origins = fields.pop("origins")
+    value = Hidden(texts["value"])
+    if fields or type(origins) is not list or not _is_key(value):
+        raise ValueError
+    times = _seconds(texts["created"]), _seconds(texts["rotated"])
+    return Entry(name, value, texts["vendor"], frozenset(map(_text, origins)), *times)
+
+
+def _text(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError
+    return found
 
 
 def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
+    seconds = datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
+    if _stamp(seconds) != stamp:
+        raise ValueError
+    return seconds

@@ -13,7 +13,7 @@ from orchestrator_nb.errors import VaultFormatError
 from orchestrator_nb.vault.kdf import Kdf, kdf_of
 
 MAGIC: Final = b"ONBVAULT"
-VERSION: Final = 1
+VERSION: Final = b"\x01"
 AES_256_GCM: Final = 1
 HEADER_BYTES: Final = 128
 BOUND_BYTES: Final = 96
@@ -22,7 +22,7 @@ TAG_BYTES: Final = 16
 BLOCK_BYTES: Final = 1024
 MAX_BYTES: Final = 1 << 20
 
-_LAYOUT: Final = struct.Struct(">8sBBBBIIIQ16s32s12sI")
+_LAYOUT: Final = struct.Struct(">8scBBBIIIQ16s32s12sI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,13 @@ class Header:
 def read_header(data: bytes) -> Header:
     """The header of a whole file. Raises `VaultFormatError` that says which open fact is wrong."""
     _require(data[: len(MAGIC)] == MAGIC, "it is not a vault.")
+    version = data[len(MAGIC) : len(MAGIC) + 1]
+    # before the lengths, which a newer version may have changed; an empty one ends too early
+    _require(version <= VERSION, "it was made by a newer version; update orchestrator-nb.")
+    _require(version in {b"", VERSION}, "its format version is none that ever was.")
     _require(len(data) > HEADER_BYTES, "it ends too early; a backup stands beside it.")
     _require(len(data) <= MAX_BYTES, f"it is larger than a vault can be ({MAX_BYTES:,} bytes).")
-    _, version, kind, cipher, flags, p1, p2, p3, generation, vault_id, salt, nonce, size = _LAYOUT.unpack_from(data)
-    _require(version <= VERSION, "it was made by a newer version; update orchestrator-nb.")
-    _require(version == VERSION, "its format version is none that ever was.")
+    _, _, kind, cipher, flags, p1, p2, p3, generation, vault_id, salt, nonce, size = _LAYOUT.unpack_from(data)
     _require(
         cipher == AES_256_GCM, f"it uses cipher {cipher}, which this version does not know; update orchestrator-nb."
     )

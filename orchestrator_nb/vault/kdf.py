@@ -1,6 +1,7 @@
 """From password to keys: PBKDF2-HMAC-SHA256 or Argon2id, then one HKDF step for each purpose. Parameters outside the bounds are refused before any work.
 
 The bounds hold for what a file asks for as well as for what a user sets: a file must not be able to take this machine's time or memory.
+No frame of ours holds the password while it is stretched: an interrupt, or too little memory, would show it in a traceback.
 PBKDF2's default is OWASP's (https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html); Argon2id is RFC 9106's second choice.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, Protocol
 
-from orchestrator_nb.errors import VaultFormatError
+from orchestrator_nb.errors import UserError, VaultError, VaultFormatError
 from orchestrator_nb.secret import Hidden
 
 SALT_BYTES: Final = 32
@@ -37,8 +38,8 @@ class Kdf(Protocol):
         """Whether this is less work than recommended today."""
         ...
 
-    def stretch(self, password: bytes, salt: bytes) -> bytes:
-        """32 bytes; this is what takes the time."""
+    def stretch(self, password: Hidden, salt: bytes) -> Hidden:
+        """32 bytes; this is what takes the time. Raises `VaultError` where this machine cannot."""
         ...
 
 
@@ -62,12 +63,12 @@ class Pbkdf2:
         """Fewer iterations than OWASP recommends."""
         return self.iterations < RECOMMENDED_ITERATIONS
 
-    def stretch(self, password: bytes, salt: bytes) -> bytes:
+    def stretch(self, password: Hidden, salt: bytes) -> Hidden:
         """About 0.1 s at 600,000. Releases the GIL."""
         from cryptography.hazmat.primitives.hashes import SHA256  # only who opens a vault pays for it
         from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-        return PBKDF2HMAC(SHA256(), KEY_BYTES, salt, self.iterations).derive(password)
+        return Hidden(password.use(PBKDF2HMAC(SHA256(), KEY_BYTES, salt, self.iterations).derive))
 
     def __str__(self) -> str:
         return f"PBKDF2, {self.iterations:,} iterations"
@@ -96,13 +97,21 @@ class Argon2id:
         """Never: the bounds begin at OWASP's floor."""
         return False
 
-    def stretch(self, password: bytes, salt: bytes) -> bytes:
-        """About 0.2 s with the defaults. Releases the GIL."""
-        from cryptography.hazmat.primitives.kdf.argon2 import Argon2id as Argon  # as above
+    def stretch(self, password: Hidden, salt: bytes) -> Hidden:
+        """About 0.2 s with the defaults. Releases the GIL. Raises `VaultError` for too little memory, or a cryptography without Argon2."""
+        from cryptography.exceptions import UnsupportedAlgorithm  # as above
+        from cryptography.hazmat.primitives.kdf.argon2 import Argon2id as Argon
 
-        return Argon(
-            salt=salt, length=KEY_BYTES, iterations=self.passes, lanes=self.lanes, memory_cost=self.memory_kib
-        ).derive(password)
+        try:
+            derivation = Argon(
+                salt=salt, length=KEY_BYTES, iterations=self.passes, lanes=self.lanes, memory_cost=self.memory_kib
+            )
+            return Hidden(password.use(derivation.derive))  # type: ignore[arg-type]  # it takes any buffer, its stub says bytes
+        except MemoryError:
+            problem = "this machine has too little memory free; end something that holds it."
+        except UnsupportedAlgorithm:
+            problem = "this Python's cryptography is built without it; install it anew: pip install --force-reinstall cryptography"
+        raise VaultError(f"{self}: {problem}")
 
     def __str__(self) -> str:
         return f"Argon2id, {self.memory_kib:,} KiB, {self.passes} passes, {self.lanes} lanes"
@@ -150,24 +159,38 @@ class Keys:
         return "<keys of a vault>"
 
 
-def derive(kdf: Kdf, password: Hidden, salt: bytes) -> Keys:
-    """The keys of a vault. The password counts in its NFKC form (https://unicode.org/reports/tr15/), however a keyboard composes it.
+def normal(password: Hidden) -> Hidden:
+    """The form in which a password counts, however a keyboard composes it: NFKC (https://unicode.org/reports/tr15/). Wipe it after use.
 
-    Raises `VaultFormatError` for a password over 1,024 bytes; any other has keys, if not the right ones.
+    Raises `UserError` for what no password can be: more than 1,024 bytes, what is no UTF-8, and NUL, since HMAC
+    pads its key with zeros (RFC 2104): to PBKDF2 a password is the same with NULs behind it.
     """
-    if len(password) > MAX_PASSWORD_BYTES:
-        raise VaultFormatError(f"a password may have {MAX_PASSWORD_BYTES:,} bytes.")
-    stretched = Hidden(password.use(partial(_stretched, kdf, salt)))
+    made = password.use(_normal) if len(password) <= MAX_PASSWORD_BYTES else None
+    if made is None:
+        raise UserError(f"a password is UTF-8 text of at most {MAX_PASSWORD_BYTES:,} bytes, without NUL.")
+    return made
+
+
+def _normal(password: bytearray) -> Hidden | None:
+    try:
+        text = password.decode()
+    except UnicodeDecodeError:
+        return None  # the error carries the password
+    return None if "\0" in text else Hidden(unicodedata.normalize("NFKC", text))
+
+
+def derive(kdf: Kdf, password: Hidden, salt: bytes) -> Keys:
+    """The keys of a vault. Any `normal` password has keys, if not the right ones. Raises as `normal` and `Kdf.stretch` do."""
+    typed = normal(password)
+    try:
+        stretched = kdf.stretch(typed, salt)
+    finally:
+        typed.wipe()
     keys = Keys(stretched.use(partial(_expand, _ENCRYPT)), stretched.use(partial(_expand, _COMMIT)))
     stretched.wipe()
     return keys
 
 
-def _stretched(kdf: Kdf, salt: bytes, password: bytearray) -> bytes:
-    text = unicodedata.normalize("NFKC", password.decode(errors="surrogatepass"))
-    return kdf.stretch(text.encode(errors="surrogatepass"), salt)
-
-
 def _expand(purpose: bytes, key: bytearray) -> Hidden:
-    """HKDF-Expand (RFC 5869) for one block, which is all that 32 bytes take."""
+    """HKDF-Expand (RFC 5869) for one block, which is all that 32 bytes take. Without Extract: the stretched key is uniform already (its §3.3)."""
     return Hidden(hmac.digest(key, purpose + b"\x01", "sha256"))

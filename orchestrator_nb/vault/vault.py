@@ -28,7 +28,7 @@ from orchestrator_nb.vault.digests import Digests
 from orchestrator_nb.vault.entries import Entries, Entry, read, require_name, require_value, write
 from orchestrator_nb.vault.format import Header, read_header
 from orchestrator_nb.vault.kdf import SALT_BYTES, Kdf, Keys, Pbkdf2, derive
-from orchestrator_nb.vault.seal import NONCE_BYTES, room, seal, unseal
+from orchestrator_nb.vault.seal import seal, unseal
 from orchestrator_nb.vault.seen import Seen
 from orchestrator_nb.vault.timer import Limits, Readings, Timer, machine
 
@@ -298,14 +298,8 @@ class Vault:
         raise VaultLocked("the vault's password was changed elsewhere; unlock it again: %vault unlock")
 
     def _write(self, entries: Entries, header: Header, keys: Keys) -> None:
-        content = write(entries)
-        header = replace(
-            header,
-            generation=min(header.generation + 1, _LAST_GENERATION),
-            nonce=os.urandom(NONCE_BYTES),
-            size=room(len(content)),
-        )
-        data = seal(bytes(content), header, keys)
+        after = replace(header, generation=min(header.generation + 1, _LAST_GENERATION))
+        header, data = seal(write(entries), after, keys)
         if self.exists:
             files.keep(self.path, files.read(self.path))
         files.replace(self.path, data)
@@ -407,7 +401,7 @@ def _entries(data: bytes, header: Header, keys: Keys) -> dict[str, Entry]:
     try:
         return read(content)
     finally:
-        content[:] = bytes(len(content))
+        content.wipe()
 
 
 def _wipe(entries: Iterable[Entry]) -> None:
