@@ -18,7 +18,7 @@ from orchestrator_nb.config.layers import Layer, file_layer
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.config.schema import Chain, SettingsFile, flatten
 from orchestrator_nb.config.shapes import dotted, validate
-from orchestrator_nb.config.trust import NAMES, Seal, Trusted, seal
+from orchestrator_nb.config.trust import NAMES, Seal, Trusted, seal_of
 from orchestrator_nb.config.vendors import ModelEntry, ModelsFile, VendorEntry, merge
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import ConfigError, UnknownModel
@@ -107,7 +107,7 @@ def _project(folder: Held, vendors: Mapping[str, Any], notices: list[str], trust
         return Project(folder.path, problem=error)
     if not readings:
         return None
-    found = seal(folder, readings)
+    found = seal_of(folder, readings)
     is_trusted = trust.has(found)
     return Project(
         folder.path,

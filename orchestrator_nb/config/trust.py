@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator_nb.config.files import Held, Reading, bytes_of
+from orchestrator_nb.config.files import Held, Reading, bytes_of, held
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.errors import ConfigError
 
@@ -36,7 +36,7 @@ class Seal:
     files: Mapping[str, str | None]
 
 
-def seal(folder: Held, readings: Mapping[str, Reading]) -> Seal | None:
+def seal_of(folder: Held, readings: Mapping[str, Reading]) -> Seal | None:
     """The seal of what was read, or ``None`` where it could change unseen: a file with a second name, a folder that cannot be listed.
 
     A name in other capitals counts too: where the file system folds case, it is the same file.
@@ -91,6 +91,18 @@ def forget(paths: Paths, folder: str) -> bool:
         return False
     with _rewriting(paths) as seals:
         return seals.pop(folder, None) is not None
+
+
+def still(seal: Seal) -> bool:
+    """Whether the folder and its files are now what was sealed; for a list. Loading judges what it reads itself."""
+    with held(Path(seal.folder)) as folder:
+        if folder is None:
+            return False
+        try:
+            readings = {name: folder.read(name) for name, digest in seal.files.items() if digest}
+        except ConfigError:
+            return False
+        return seal_of(folder, {name: reading for name, reading in readings.items() if reading}) == seal
 
 
 @contextlib.contextmanager

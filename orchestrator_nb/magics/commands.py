@@ -16,6 +16,7 @@ from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.config import Config, Paths
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics import trust
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
@@ -160,6 +161,11 @@ def _simulate(magics: Magics, words: Words) -> None:
     )
 
 
+def _trust(magics: Magics, words: Words) -> None:
+    given = words.read(("--yes", _SWITCH), ("--forget", _SWITCH), ("--list", _SWITCH))
+    trust.run(magics, _say, yes=given.yes, forget=given.forget, show=given.list)
+
+
 def _doctor(magics: Magics, words: Words) -> None:
     words.read()
     marks: Mapping[bool | None, str] = {True: "ok", False: "!!", None: "  "}
@@ -182,6 +188,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "config": _config,
     "why": _why,
     "simulate": _simulate,
+    "trust": _trust,
     "doctor": _doctor,
     "help": _help,
 }

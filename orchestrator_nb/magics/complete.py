@@ -138,7 +138,7 @@ def _command(rest: str, known: Known) -> Suggestions:
         return _starting(word, known.settings(), "setting")
     if name == "models":
         return _starting(word, known.models(), "model")
-    options = {"simulate": ("on", "off"), "last": ("--trace",)}
+    options = {"simulate": ("on", "off"), "last": ("--trace",), "trust": ("--yes", "--forget", "--list")}
     return _starting(word, options.get(name, ()), "value")
 
 

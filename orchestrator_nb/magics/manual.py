@@ -30,6 +30,7 @@ COMMANDS: Final = (
     ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
+    Command("trust", "trust [--yes|--forget|--list]", "what the project's files would change, and whether they may"),
     Command("doctor", "doctor", "what works here: versions, settings, addresses, keys"),
     Command("help", "help", "this page"),
 )

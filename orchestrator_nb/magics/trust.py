@@ -1,0 +1,53 @@
+"""``%llm trust``: what the project's files would change, and whether they may. Works where no session can be opened, for that is when one needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator_nb.config import consent
+from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.errors import OrchestratorError, UserError
+
+if TYPE_CHECKING:
+    from orchestrator_nb.magics.cell import Magics
+
+
+def run(magics: Magics, say: Callable[[str], None], *, yes: bool, forget: bool, show: bool) -> None:
+    """One of the three; `UserError` for two at once."""
+    if yes + forget + show > 1:
+        raise UserError("--yes, --forget and --list exclude each other.")
+    paths, cwd = _place(magics)
+    if show:
+        consent.show(paths, say=say)
+    elif forget:
+        consent.take_back(paths, cwd, os.environ, say=say)
+    else:
+        consent.give(paths, cwd, os.environ, yes=yes, say=say, ask=_asker(kernel=hasattr(magics.shell, "kernel")))
+
+
+def _place(magics: Magics) -> tuple[Paths, Path]:
+    """Where the notebook's session looks, or would look if it could be opened."""
+    try:
+        config = magics._session().config  # not refreshed, which could fail for the very files in question
+    except OrchestratorError:
+        return Paths.find(os.environ), Path.cwd()
+    return config.paths, config.cwd or Path.cwd()
+
+
+def _asker(*, kernel: bool) -> consent.Ask:
+    def ask(question: str) -> str | None:
+        if not kernel and not sys.stdin.isatty():
+            return None  # a script: the answer would be taken from its input
+        try:
+            return input(question)
+        except (
+            EOFError,
+            NotImplementedError,
+        ):  # nobody is there, or the front end cannot ask (StdinNotImplementedError)
+            return None
+
+    return ask
