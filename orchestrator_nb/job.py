@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent import futures
 from dataclasses import dataclass
 from typing import Any
@@ -32,18 +32,18 @@ class Job:
     """A run under way. Block on `result`, or await it.
 
     An interrupt (or `stop`) keeps what is finished and marks the rest ``cancelled``; `KeyboardInterrupt` or `CancelledError` goes on to the caller,
-    and `run` then holds all rows.
+    and `run` then holds all rows. ``attend`` is called on the waiting thread now and then: there it may ask the user what the run needs to know.
     """
 
-    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop) -> None:
-        self._portal, self._future, self._stop = portal, future, stop
+    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop, attend: Callable[[], None]) -> None:
+        self._portal, self._future, self._stop, self.attend = portal, future, stop, attend
 
     def result(self) -> Run:
         """The run, when all calls have an outcome."""
-        return self._portal.block(self._future, self.stop)
+        return self._portal.block(self._future, self.stop, self.attend)
 
     def __await__(self) -> Generator[Any, None, Run]:
-        return self._portal.wait(self._future, self.stop).__await__()
+        return self._portal.wait(self._future, self.stop, self.attend).__await__()
 
     def stop(self) -> None:
         """Cancel what is not finished; the run still returns."""

@@ -10,6 +10,7 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.kernel.breaker import Breaker
 from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.limits import Limiter
+from orchestrator_nb.kernel.pause import Gate, paused
 from orchestrator_nb.kernel.pipeline import build
 from orchestrator_nb.kernel.price import priced
 from orchestrator_nb.kernel.retry import Backoff, retry
@@ -24,7 +25,7 @@ from orchestrator_nb.types import Clock, Handler, Keys, Layer
 class Line:
     """Everything one catalogue's calls go through; replaced as a whole when settings change. Runs under way keep theirs to their end."""
 
-    def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock) -> None:
+    def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock, gate: Gate | None = None) -> None:
         settings = config.settings
         self.limiter = limiter = Limiter(clock, parallel=settings.limits.parallel)
         self.catalog = catalog
@@ -35,6 +36,7 @@ class Line:
             structured(),  # judges the whole answer, so nothing may come after it
             priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
             continued(),  # each hop is a call of its own below
+            *([paused(gate)] if gate else []),  # outside of retry: what was not sent is no attempt
             retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
             limiter.layer,  # a place and the rate, for each attempt
             self.breaker.layer,  # innermost: judges at the moment of sending, also for those who queued

@@ -17,7 +17,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -30,20 +30,23 @@ from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import OrchestratorError, UserError
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.keyring import Keyring, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
-from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys
+from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Veiled
 from orchestrator_nb.structured import json_schema_of
-from orchestrator_nb.types import Clock, Keys
+from orchestrator_nb.types import Clock
+from orchestrator_nb.vault import sources
+from orchestrator_nb.vaulted import VaultedKeys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +70,8 @@ class Session:
         self._opened = contextlib.ExitStack()
         self._lock = threading.RLock()
         self._line: Line | None = None
+        self._keyring: Keyring | None = None
+        self._vaulted: VaultedKeys | None = None
 
     @classmethod
     def open(
@@ -120,16 +125,29 @@ class Session:
             raise UserError("the simulator is off; switch it on with simulate(True) or %llm simulate on.")
         return self._simulator
 
+    @property
+    def vault(self) -> Keyring:
+        """The profile's vault: ``vault.unlock()``, ``vault.set("OPENAI_API_KEY")``; each asks for what it needs and shows no value."""
+        with self._lock:
+            path = self.config.paths.vault(self.config.settings.profile)
+            if self._keyring is None or self._keyring.vault.path != path:
+                self._lock_vault()
+                vault = vault_for(self.config, path, self._clock)
+                self._keyring = Keyring(vault, self._environ, lambda: self.config.own_catalog)
+            return self._keyring
+
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
         line = self._current()
         if vendor not in line.catalog.vendors:
             raise UserError(f"unknown vendor {vendor!r}; known: {', '.join(line.catalog.vendors)}.")
+        self._ready([line.catalog.vendors[vendor]])
         return self._portal.run(line.exchange.list_models(line.catalog.vendors[vendor]))
 
     def count_tokens(self, prompt: str, model: str | None = None, *, system: str | None = None) -> int | None:
         """Input tokens as the vendor counts them, or None where it cannot say."""
         plan = self.plan(prompt, [model] if model else [], system=system)
+        self._ready(spec.vendor for spec in plan.models)
         return self._portal.run(self._current().exchange.count_tokens(plan.items[0].request))
 
     # Asking
@@ -186,10 +204,14 @@ class Session:
         timeout_s: float | None = None,
         on_error: OnError = "return",
     ) -> Job:
-        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run."""
+        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run.
+
+        Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened.
+        """
+        self._ready(spec.vendor for spec in plan.models)
         stop = Stop()
         run = self._run(plan, self._current(), progress or _nothing, parallel, timeout_s, on_error == "stop", stop)
-        return Job(self._portal, self._portal.submit(run), stop)
+        return Job(self._portal, self._portal.submit(run), stop, self.attend)
 
     def run(self, plan: Plan, **how: Any) -> Run:
         """All calls of ``plan``, blocking; keywords as for `start`."""
@@ -235,6 +257,16 @@ class Session:
         """The awaitable twin of `compare`."""
         return self._frame(await self.start(self._many(prompts, models, how)))
 
+    def attend(self) -> None:
+        """Ask for the vault's password if calls wait for it; for whoever watches a run on the main thread. Refused, those calls fail."""
+        keys = self._vaulted
+        if keys is None or not keys.waiting or not sources.somebody_is_there():
+            return
+        try:
+            self.vault.unlock()
+        except OrchestratorError as error:
+            keys.give_up(error)
+
     # Looking after itself
 
     def doctor(self) -> list[Check]:
@@ -262,6 +294,7 @@ class Session:
                 wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
             self.simulate(False)
             self._portal.close()
+            self._lock_vault()
 
     def __enter__(self) -> Self:
         return self
@@ -274,8 +307,28 @@ class Session:
     def _current(self) -> Line:
         with self._lock:
             if self._line is None:
-                self._line = Line(self.config, self._catalog(), self._keys(), self._clock)
+                self._line = self._new_line()
             return self._line
+
+    def _new_line(self) -> Line:
+        if self._simulator:
+            return Line(self.config, self._catalog(), StaticKeys("simulator"), self._clock)
+        environment = EnvironmentKeys(self._environ, self.config.own_catalog)
+        self._vaulted = keys = VaultedKeys(self.vault.vault, environment, self.vault.unlock_unattended)
+        return Line(self.config, self._catalog(), keys, self._clock, keys)
+
+    def _lock_vault(self) -> None:
+        if self._keyring:
+            self._keyring.lock()
+
+    def _ready(self, vendors: Iterable[Vendor]) -> None:
+        """The keys that these vendors need can be had, as far as that can be told before asking."""
+        if self._simulator:
+            return
+        self._current()
+        if keys := self._vaulted:
+            keys.attended = keys.attended or sources.somebody_is_there()
+            self.vault.ready(vendors, keys.from_environment)
 
     def _drop_line(self) -> Future[None] | None:
         line, self._line = self._line, None
@@ -288,9 +341,6 @@ class Session:
         for vendor in catalog.vendors.values():
             catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(_part(vendor)), simulated=True))
         return catalog
-
-    def _keys(self) -> Keys:
-        return StaticKeys("simulator") if self._simulator else EnvironmentKeys(self._environ)
 
     def _default_model(self) -> str:
         if model := self.config.settings.model:
@@ -327,19 +377,21 @@ class Session:
         began = self._clock.monotonic()
         limits = self.config.settings.limits
         parallel = parallel or limits.parallel
-        async with line.in_use(parallel) as handler:
-            calls = await fan_out(
-                handler,
-                plan.items,
-                parallel=parallel,
-                clock=self._clock,
-                run_id=run_id,
-                stop_on_error=stop_on_error,
-                progress=progress,
-                timeout_s=timeout_s or limits.run_timeout_s,
-                stop=stop,
-            )
-        notices = (*self.config.notices, *plan.items.notices)
+        names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
+        with self.vault.vault.lease(names):
+            async with line.in_use(parallel) as handler:
+                calls = await fan_out(
+                    handler,
+                    plan.items,
+                    parallel=parallel,
+                    clock=self._clock,
+                    run_id=run_id,
+                    stop_on_error=stop_on_error,
+                    progress=progress,
+                    timeout_s=timeout_s or limits.run_timeout_s,
+                    stop=stop,
+                )
+        notices = (*self.config.notices, *self.vault.notices, *plan.items.notices)
         self.last = Run(run_id, calls, versions(), notices, self._clock.monotonic() - began)
         return self.last
 

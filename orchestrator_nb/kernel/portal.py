@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 GRACE_S = 1.0
 """How long an interrupted job may take to settle before its caller goes on without it."""
+TICK_S = 0.1
+"""How often a waiting thread looks up."""
 
 
 class OrchLoop(asyncio.SelectorEventLoop):
@@ -96,15 +98,20 @@ class Portal:
         """The result of ``coro``, waited for as `block` does."""
         return self.block(self.submit(coro))
 
-    def block(self, job: Job[T], stop: Callable[[], object] | None = None) -> T:
+    def block(
+        self, job: Job[T], stop: Callable[[], object] | None = None, attend: Callable[[], object] | None = None
+    ) -> T:
         """Wait for ``job`` on this thread, whatever runs here: nothing, a foreign loop, or our own loop.
 
         On our own loop (a plugin that calls the blocking API) the loop goes on beneath the call; such calls end last-in-first-out.
         On `KeyboardInterrupt` the job is stopped (by ``stop``, else by cancelling), given a moment to settle, and the interrupt goes on.
+        ``attend`` is called on this thread now and then.
         """
         if self._loop is not None and asyncio._get_running_loop() is self._loop:
             return _nested(self._loop, asyncio.wrap_future(job))
         try:
+            while attend and not concurrent.futures.wait([job], TICK_S).done:
+                attend()
             return job.result()
         except KeyboardInterrupt:
             try:
@@ -114,13 +121,17 @@ class Portal:
                 job.cancel()
             raise
 
-    async def wait(self, job: Job[T], stop: Callable[[], object] | None = None, tick: float = 0.1) -> T:
+    async def wait(
+        self, job: Job[T], stop: Callable[[], object] | None = None, attend: Callable[[], object] | None = None
+    ) -> T:
         """Wait for ``job`` on the loop that runs here. When cancelled, the job is stopped as in `block`, and the cancellation goes on."""
         waiter = asyncio.wrap_future(job)
         waiter.add_done_callback(_seen)
         try:
             while not waiter.done():
-                await asyncio.wait({waiter}, timeout=tick)
+                await asyncio.wait({waiter}, timeout=TICK_S)
+                if attend:
+                    attend()
         except asyncio.CancelledError:
             try:
                 (stop or job.cancel)()

@@ -31,6 +31,10 @@ class Job(Protocol):
         """Keep what is finished, cancel the rest."""
         ...
 
+    def attend(self) -> None:
+        """Ask the user what the run needs to know, if anything."""
+        ...
+
 
 def block(job: Job, draw: Callable[[], None]) -> bool:
     """Wait without a running loop: terminals, scripts, and cells inside ``%%time`` and its like."""
@@ -38,6 +42,7 @@ def block(job: Job, draw: Callable[[], None]) -> bool:
         for nap in _naps(job):
             time.sleep(nap)
             draw()
+            job.attend()
     except KeyboardInterrupt:
         job.stop()
         for nap in _naps(job, SETTLE_S):
@@ -52,6 +57,7 @@ async def tick(job: Job, draw: Callable[[], None]) -> bool:
         for nap in _naps(job):
             await asyncio.sleep(nap)
             draw()
+            job.attend()
     except asyncio.CancelledError:
         job.stop()
         for nap in _naps(job, SETTLE_S):

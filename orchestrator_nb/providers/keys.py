@@ -1,18 +1,19 @@
 """Keys for now: the vendors' environment variables, given out as handles. The value is read when a request leaves, and kept nowhere.
 
-A handle is bound to the origin of the vendor's configured address, judged by the library that sends the request, so it can not be taken elsewhere.
+A handle is bound to the origins of the vendors that the user's own catalogue gives its key to, judged by the library that sends the request. So it cannot
+be taken elsewhere, also not by a project that the user trusts: only a key that no vendor of the user's own uses goes to the address that a project names.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Final
 
 import httpx2
 
-from orchestrator_nb.catalog import Vendor
+from orchestrator_nb.catalog import Catalog, Vendor
 from orchestrator_nb.errors import ConfigError, KeyMissing
 from orchestrator_nb.secret import Secret, Veiled
 
@@ -64,30 +65,54 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def origins_of(names: Iterable[str], vendors: Iterable[Vendor]) -> frozenset[str]:
+    """Where keys of these names may go: to the addresses of the ``vendors`` that would take one of them, also by another name for the same variable."""
+    wanted = set(names)
+    return frozenset(_origin(vendor) for vendor in vendors if wanted & set(synonyms(vendor.key_name)))
+
+
+def _origin(vendor: Vendor) -> str:
+    return _origin_of(vendor.name, vendor.base_url)
+
+
 @lru_cache(maxsize=256)
-def _origins(vendor: str, base_url: str) -> frozenset[str]:
-    return frozenset({origin(address(vendor, base_url))})
+def _origin_of(vendor: str, base_url: str) -> str:
+    return origin(address(vendor, base_url))
+
+
+def synonyms(key_name: str | None) -> tuple[str, ...]:
+    """The names under which a key may be found, the first first; none for a vendor that needs none."""
+    return () if key_name is None else VARIABLES.get(key_name, (key_name,))
 
 
 class EnvironmentKeys:
-    """Keys from the environment of this process, by the names that the catalogue gives."""
+    """Keys from the environment of this process, by the names that the catalogue gives. ``own`` is the catalogue without any project's word."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = Veiled(environ)
+    def __init__(self, environ: Mapping[str, str], own: Catalog | None = None) -> None:
+        self._environ, self._own = Veiled(environ), own or Catalog()
+        self._origins: dict[str, frozenset[str]] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether the variable is set."""
+        return bool(self._environ.get(name))
 
     def key_for(self, vendor: Vendor) -> Secret | None:
         """The vendor's key, or ``None`` when it needs none. Raises `KeyMissing`, which names the ways out."""
         if vendor.key_name is None:
             return None
-        for name in VARIABLES.get(vendor.key_name, (vendor.key_name,)):
-            if self._environ.get(name):
-                return Secret(
-                    vendor.name, partial(self._environ.__getitem__, name), _origins(vendor.name, vendor.base_url)
-                )
+        names = synonyms(vendor.key_name)
+        for name in filter(self.has, names):
+            return Secret(vendor.name, partial(self._environ.__getitem__, name), self._bound(names, vendor))
         raise KeyMissing(
-            f"no key for {vendor.name!r}: set {vendor.key_name} in the environment and run the cell again, "
+            f"no key for {vendor.name!r}: put it into the vault with %vault set {vendor.key_name} (or set that variable in the environment), "
             "or try it without keys after %llm simulate on; a local Ollama needs none."
         )
+
+    def _bound(self, names: tuple[str, ...], vendor: Vendor) -> frozenset[str]:
+        """To the user's own addresses for this name; a name that they do not use goes where the one who uses it says."""
+        if (bound := self._origins.get(names[0])) is None:
+            bound = self._origins[names[0]] = origins_of(names, self._own.vendors.values())
+        return bound or frozenset({_origin(vendor)})
 
     def __repr__(self) -> str:
         return "EnvironmentKeys()"
@@ -105,7 +130,7 @@ class StaticKeys:
         """A handle bound to the vendor's address, or ``None`` when it needs none."""
         if vendor.key_name is None:
             return None
-        return Secret(vendor.name, self.__value, _origins(vendor.name, vendor.base_url))
+        return Secret(vendor.name, self.__value, frozenset({_origin(vendor)}))
 
     def __repr__(self) -> str:
         return "StaticKeys()"

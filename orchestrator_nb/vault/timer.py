@@ -17,10 +17,14 @@ Readings = Callable[[], tuple[float, ...]]
 _BOOT: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
+def since_boot() -> tuple[float, ...]:
+    """The clock that goes on in suspend, where there is one (Linux)."""
+    return () if _BOOT is None else (time.clock_gettime(_BOOT),)
+
+
 def machine() -> tuple[float, ...]:
-    """Monotonic and wall clock, and on Linux the one that goes on in suspend."""
-    rest = (time.clock_gettime(_BOOT),) if _BOOT is not None else ()
-    return (time.monotonic(), time.time(), *rest)
+    """Every clock of this machine."""
+    return (time.monotonic(), time.time(), *since_boot())
 
 
 @dataclass(frozen=True, slots=True)
