@@ -31,9 +31,9 @@ class Home:
         path.chmod(0o600)
         return path
 
-    def load(self, environ=None, cell=None, cwd="project"):
+    def load(self, environ=None, cell=None, cwd="project", profile=None):
         cwd = self.project if cwd == "project" else cwd
-        return load(self.paths, cwd, environ or {}, cell, TODAY)
+        return load(self.paths, cwd, environ or {}, cell, TODAY, profile)
 
 
 @pytest.fixture
