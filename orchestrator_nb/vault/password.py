@@ -32,7 +32,7 @@ def require_good(password: Hidden) -> str | None:
         raise UserError("this password has a sign that no keyboard types, such as a tab; nothing was changed.")
     if (signs < SHORTEST and words < WORDS) or kinds < _FEWEST_KINDS:
         raise UserError(
-            f"this password is too easy: take {SHORTEST} signs or more, or four words. Nothing was changed."
+            f"this password is too easy: take {SHORTEST} signs or more, not the same few, or four words. Nothing was changed."
         )
     if signs < COMFORTABLE:
         return f"a password of {signs} signs can be guessed by somebody with money; four or five words are better: %vault passwd"
