@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from importlib.resources import files
@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import project as projects
+from orchestrator_nb.config import retired
 from orchestrator_nb.config.files import read_trusted
 from orchestrator_nb.config.layers import (
     Config,
@@ -26,10 +27,10 @@ from orchestrator_nb.config.layers import (
 )
 from orchestrator_nb.config.paths import DEFAULT_PROFILE, Paths
 from orchestrator_nb.config.schema import MAX_WORK_KIB, TOO_MUCH_WORK, SettingsFile
-from orchestrator_nb.config.shapes import dotted, validate
+from orchestrator_nb.config.shapes import validate
 from orchestrator_nb.config.trust import record, trusted
 from orchestrator_nb.config.vendors import ModelsFile, merge
-from orchestrator_nb.config.yaml import Document, Place
+from orchestrator_nb.config.yaml import Document
 from orchestrator_nb.config.yaml import read as read_yaml
 from orchestrator_nb.errors import ConfigError, UnknownModel
 
@@ -112,21 +113,31 @@ class Building:
         self.own_catalog = self.catalog
 
     def add_folder(self, name: str, folder: Path, *, root_may_own: bool = False) -> None:
-        """A trusted folder's models.yaml, then its config.yaml, which has the last word on what both may say."""
-        if document := read_trusted(folder / "models.yaml", root_may_own=root_may_own):
-            models = validate(ModelsFile, document)
-            self.catalog = merge(self.catalog, models, document, self.today)
-            self.notices.extend(_retired_in_models(models, document, self.catalog))
-            if models.system_prompts:
-                self.layers.append(file_layer(name, SettingsFile(system_prompts=models.system_prompts), document))
-        if document := read_trusted(folder / "config.yaml", root_may_own=root_may_own):
+        """A trusted folder's files."""
+        models, settings = (
+            read_trusted(folder / file, root_may_own=root_may_own) for file in ("models.yaml", "config.yaml")
+        )
+        self.add_files(name, models, settings)
+
+    def add_files(self, name: str, models: Document | None, settings: Document | None) -> None:
+        """A models.yaml, then a config.yaml, which has the last word on what both may say."""
+        if document := models:
+            file = validate(ModelsFile, document)
+            self.catalog = merge(self.catalog, file, document, self.today)
+            self._note(retired.in_models(file, self.catalog), document)
+            if file.system_prompts:
+                self.layers.append(file_layer(name, SettingsFile(system_prompts=file.system_prompts), document))
+        if document := settings:
             shape = validate(SettingsFile, document)
             self.layers.append(file_layer(name, shape, document))
-            self.notices.extend(_retired_in_settings(shape, document, self.catalog))
+            self._note(retired.in_settings(shape, self.catalog), document)
             for profile, part in shape.profiles.items():
                 below = self.profiles.get(profile, Layer("profile")).values
                 over = file_layer("profile", part, document, ("profiles", profile)).values
                 self.profiles[profile] = Layer("profile", {**below, **over})
+
+    def _note(self, found: Iterable[retired.Retired], document: Document) -> None:
+        self.notices += [retired.notice(place, spec, document) for place, spec in found]
 
     def add_profile(self, *above: Layer) -> None:
         """The chosen profile's settings. ``above`` are later layers, which may choose it."""
@@ -154,9 +165,9 @@ class Building:
         self.catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
         self.layers.append(projects.settings_layer(found, stack(self.layers), paths.settings))
         if found.models:
-            self.notices.extend(_retired_in_models(*found.models, self.catalog))
+            self._note(retired.in_models(found.models[0], self.catalog), found.models[1])
         if found.settings:
-            self.notices.extend(_retired_in_settings(*found.settings, self.catalog))
+            self._note(retired.in_settings(found.settings[0], self.catalog), found.settings[1])
 
 
 def _require_affordable_vault(config: Config) -> None:
@@ -184,34 +195,3 @@ def _find(origin: Origin, catalog: Catalog) -> None:
     else:
         return
     raise ConfigError(reason, where=origin.place, key="model")
-
-
-def _retired_in_models(file: ModelsFile, document: Document, catalog: Catalog) -> Iterator[str]:
-    for vendor, entry in file.vendors.items():
-        for index, model in enumerate(entry.models):
-            yield from _retired(f"{vendor}/{model.name}", (vendor, "models", index, "name"), document, catalog)
-        if entry.default_model:
-            yield from _retired(f"{vendor}/{entry.default_model}", (vendor, "default_model"), document, catalog)
-
-
-def _retired_in_settings(shape: SettingsFile, document: Document, catalog: Catalog) -> Iterator[str]:
-    if shape.main_llm:
-        name = f"{shape.main_llm.provider}/{shape.main_llm.model}"
-        yield from _retired(name, ("main_llm", "model"), document, catalog)
-    if shape.model:
-        yield from _retired(shape.model, ("model",), document, catalog)
-    for chain, steps in shape.chains.items():
-        for index, step in enumerate(steps.steps):
-            if step.model:
-                yield from _retired(step.model, ("chains", chain, "steps", index, "model"), document, catalog)
-
-
-def _retired(name: str, place: Place, document: Document, catalog: Catalog) -> Iterator[str]:
-    """A notice when ``name`` means a retired model. An unknown name is somebody else's error."""
-    try:
-        spec = catalog.find(name)
-    except UnknownModel:
-        return
-    if spec.retired:
-        instead = f"; use {spec.successor!r} instead" if spec.successor else ""
-        yield f"{document.where(place)}: {dotted(place)}: {spec.ref} was retired on {spec.retired}{instead}."

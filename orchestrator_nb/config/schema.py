@@ -198,12 +198,32 @@ class SystemPrompts(Shape):
     personas: tuple[str, ...] | Mapping[str, str | None] = ()
 
 
+VERSION = 2
+"""Of the form of config.yaml and models.yaml; a file without one has the predecessor's, 1. `orchestrator_nb.config.migrations` leads from one to the next."""
+Version = Annotated[Whole, Field(ge=1)]
+
+
+def not_newer(given: Any) -> Any:
+    """A file as it is, unless a later package wrote it: then its other keys would only be misunderstood."""
+    version = given.get("version") if isinstance(given, Mapping) else None
+    if isinstance(version, int) and version > VERSION:
+        raise PydanticCustomError(
+            "unknown_key",
+            f"version {version} is newer than this package, which reads up to {VERSION}; update it: pip install -U orchestrator-nb",
+            {"key": "version"},
+        )
+    return given
+
+
 class SettingsFile(Settings):
     """config.yaml or orchestrator-nb.yaml."""
 
+    version: Version | None = None
     main_llm: MainModel | None = None
     system_prompts: SystemPrompts | None = None
     profiles: Mapping[Profile, Overrides] = {}
+
+    _not_newer = model_validator(mode="before")(not_newer)
 
     @model_validator(mode="after")
     def _one_default_model(self) -> SettingsFile:
@@ -233,10 +253,10 @@ def keys() -> dict[str, Any]:
 
 
 def flatten(shape: Overrides) -> Iterator[tuple[str, Any, Place]]:
-    """What a file sets, and only that: dotted key, value, and the place in the file."""
-    for name in shape.model_fields_set:
+    """What a file sets, and only that: dotted key, value, and the place in the file. Where it says a thing twice, today's way to say it comes last."""
+    for name in sorted(type(shape).model_fields, key=lambda name: name not in {"main_llm", "system_prompts"}):
         value = getattr(shape, name)
-        if name == "profiles":
+        if name not in shape.model_fields_set or name in {"profiles", "version"}:
             continue
         if isinstance(value, MainModel):
             yield "model", f"{value.provider}/{value.model}", (name, "model")

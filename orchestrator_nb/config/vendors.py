@@ -11,11 +11,11 @@ from datetime import date
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, create_model
+from pydantic import AfterValidator, ConfigDict, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator_nb.catalog import Catalog, Limits, ModelSpec, Quirks, Vendor
-from orchestrator_nb.config.schema import Effort, PriceEntry, SystemPrompts
+from orchestrator_nb.config.schema import Effort, PriceEntry, SystemPrompts, Version, not_newer
 from orchestrator_nb.config.shapes import Count, Flag, Shape, Whole, dotted, unknown
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import ConfigError
@@ -109,7 +109,10 @@ class ModelsFile(Shape):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, VendorEntry]
 
+    version: Version | None = None
     system_prompts: SystemPrompts | None = None
+
+    _not_newer = model_validator(mode="before")(not_newer)
 
     @property
     def vendors(self) -> dict[str, VendorEntry]:

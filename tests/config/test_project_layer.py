@@ -100,7 +100,7 @@ def test_a_forbidden_word_about_vendors_is_an_error_with_file_line_and_field(hom
 def test_every_setting_that_is_not_allowed_is_refused(home):
     """The rule is a list of what is allowed, so a setting that is added tomorrow is refused until somebody allows it."""
     properties = json_schema("config")["properties"]
-    allowed = {"model", "main_llm", "params", "roles", "personas", "system_prompts", "chains"}
+    allowed = {"version", "model", "main_llm", "params", "roles", "personas", "system_prompts", "chains"}
 
     assert properties.keys() - allowed == {
         "profile", "profiles", "limits", "timeouts", "network", "display", "vault", "prices",
