@@ -110,15 +110,21 @@ def survey(paths: Paths, cwd: Path, environ: Mapping[str, str], today: date | No
         effects += _models(project, building.catalog, today, paths.models)
     except ConfigError as error:  # it would be one once the project is trusted, too
         problems.append(str(error))
+    effects.sort(key=_in_order)
     return Survey(project.folder, project.seal, project.trusted, project.changed, tuple(effects), tuple(problems))
+
+
+def _in_order(effect: Effect) -> tuple[str, int]:
+    file, _, line = effect.place.rpartition(":")
+    return file, int(line)
 
 
 def _settings(project: Project, below: Mapping[str, Any], own: Path) -> Iterator[Effect]:
     for document, key, value, place in _values(project):
-        if key in below and below[key] == value:
-            continue
         what = {"key": key, "value": value, "place": place, "document": document}
         stands = _stands(project, partial(judge, **what, user=below, own=own))
+        if stands == "now" and key in below and below[key] == value:
+            continue
         why = f": refused for good, for {NEVER[key.partition('.')[0]]}" if stands == "never" else ""
         change = f"{_shown(below[key])} → {_shown(value)}" if key in below else _shown(value)
         yield Effect(stands, _place(document, place), f"{_name(key)}: {change}{why}")
@@ -158,7 +164,10 @@ def _models(project: Project, before: Catalog, today: date, own: Path) -> Iterat
     after = merge_models(replace(project, trusted=True), before, today, own)
     for name, entry in file.vendors.items():
         stands = _stands(project, partial(judge_vendor, name=name, entry=entry, catalog=before, own=own))
-        for text in (*_vendor(before, after.vendors[name]), *_specs(name, before, after)):
+        texts = [*_vendor(before, after.vendors[name]), *_specs(name, before, after)]
+        if not texts and stands != "now":
+            texts = [f"{_name(name)}: what is so already"]  # said in a way that only a trusted file may
+        for text in texts:
             yield Effect(stands, _place(document, (name,)), text)
 
 
