@@ -36,6 +36,8 @@ State = Literal["none", "locked", "open"]
 
 _LAST_GENERATION: Final = (1 << 64) - 1
 _LONGEST_NAP_S: Final = 20.0
+_SHORTEST_NAP_S: Final = 0.05
+_SIDE_WAIT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,20 @@ class Status:
     leases: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The vault's file as it was read, and the newest save that was known before."""
+
+    data: bytes
+    header: Header
+    newest_seen: int
+
+
 class Vault:
-    """The vault at ``path``. ``kdf`` is for new vaults and new passwords; ``marks`` and ``seen`` are side files without secrets. Thread-safe."""
+    """The vault at ``path``. ``kdf`` is for new vaults and new passwords, ``limits`` count from the next unlocking; in ``state`` stand side files without secrets.
+
+    Thread-safe. What takes long, stretching a password and waiting for another process, is done without the guard that every use of a key takes.
+    """
 
     def __init__(
         self,
@@ -81,26 +95,26 @@ class Vault:
         self.path, self.kdf, self.limits = path, kdf or Pbkdf2(), limits or Limits()
         self.notices: list[str] = []
         self._file_lock, self._readings, self._wall = file_lock, readings, wall
-        self._seen = Seen(state / "vaults.json")
+        self._seen = Seen(state / "vaults.json", file_lock=file_lock)
         self._marks = state / f"scan-{path.stem}.json"
-        self._guard = threading.RLock()
+        self._guard = threading.RLock()  # taken after the file's lock, never before it
+        self._ended = threading.Event()
         self._keys: Keys | None = None
         self._header: Header | None = None
-        self._stamp: files.Stamp | None = None
         self._timer: Timer | None = None
         self._held: dict[str, Entry] = {}
         self._fps: dict[str, str] = {}
         self._known: frozenset[str] = frozenset()
         self._leases: Counter[str] = Counter()
         self._waiting: list[Callable[[], None]] = []
-        _wipe_after_fork(self)
+        _vaults.add(self)
 
     # What there is
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file."""
-        return files.stamp(self.path) is not None
+        """Whether there is a file. Raises `VaultError` where its folder cannot be looked at."""
+        return files.exists(self.path)
 
     @property
     def is_open(self) -> bool:
@@ -111,10 +125,10 @@ class Vault:
 
     def status(self) -> Status:
         """What may be shown. Raises `VaultError` for a file that cannot be read, `VaultFormatError` for one that is no vault."""
+        if not self.exists:
+            return Status(self.path, "none")
+        header = read_header(files.read(self.path))
         with self._guard:
-            if not self.exists:
-                return Status(self.path, "none")
-            header = read_header(files.read(self.path))
             if not self.is_open or self._timer is None:
                 return Status(self.path, "locked", header.kdf, header.generation, leases=self._leases.total())
             left = self._timer.idle_left_s, self._timer.total_left_s
@@ -125,13 +139,8 @@ class Vault:
     def facts(self) -> tuple[Fact, ...]:
         """What may be shown of each key, by name. Raises `VaultLocked`."""
         with self._guard:
-            keys = self._require_open()
-            self._reread(keys)
-            return tuple(self._fact(entry) for _, entry in sorted(self._held.items()))
-
-    def _fact(self, entry: Entry) -> Fact:
-        origins = tuple(sorted(entry.origins))
-        return Fact(entry.name, entry.vendor, origins, self._fps[entry.name], entry.created, entry.rotated)
+            self._follow(self._require_open())
+            return tuple(_fact(entry, self._fps[name]) for name, entry in sorted(self._held.items()))
 
     def knows(self, name: str) -> bool:
         """Whether there is such a key, as far as this process has seen."""
@@ -141,63 +150,87 @@ class Vault:
 
     def create(self, password: Hidden) -> None:
         """Make an empty vault and leave it open. Raises `VaultError` when there is one already, or the folder does not take it."""
-        with self._guard, self._alone():
+        header = Header(self.kdf, 0, os.urandom(16), os.urandom(SALT_BYTES), b"", 0)
+        with self._fresh(password, header) as keys, self._alone(), self._guard:
             if self.exists:
                 raise VaultError(f"{self.path.name} exists already; %vault unlock opens it.")
-            header = Header(self.kdf, 0, os.urandom(16), os.urandom(SALT_BYTES), b"", 0)
-            keys = derive(self.kdf, password, header.salt)
-            self._write({}, header, keys)
+            self._save({}, header, keys)
             self._open(keys)
+        self._tell()
 
     def unlock(self, password: Hidden) -> None:
         """Open it; again, when it is open already. A vault whose key derivation is weaker than the settings ask for is strengthened on the way.
 
         Raises `VaultAuthError` for a wrong password or an altered file, `VaultFormatError` and `VaultError` for a file that is not to be trusted.
         """
-        with self._guard:
-            data = files.read(self.path)
-            header = read_header(data)
-            keys = derive(header.kdf, password, header.salt)
-            self._take(_entries(data, header, keys), header)
+        before = self._unlock(password)
+        if _stronger(self.kdf, before):
+            self._strengthen(password, before)
+        self._tell()
+
+    def _unlock(self, password: Hidden) -> Kdf:
+        header = read_header(files.read(self.path))
+        with self._fresh(password, header) as keys, self._guard:
+            found = self._read()  # once more: somebody may have written while the password was stretched
+            self._take(self._opened(found, keys), found.header)
             self._open(keys)
-            self._warn_of_rollback(header)
-            if _stronger(self.kdf, header.kdf):
-                self._strengthen(password, header.kdf)
+            self._seen.note(found.header.vault_id, found.header.generation)
+        return header.kdf
 
     def _strengthen(self, password: Hidden, before: Kdf) -> None:
-        self._rekey(password, keep_backups=False)
-        self.notices.append(f"the password is now stretched by {self.kdf} (before: {before}).")
+        """Where the file cannot be written now, the next unlocking tries again."""
+        try:
+            self._rekey(password, keep_backups=False)
+        except VaultLocked:
+            raise
+        except VaultError as error:
+            told = f"the password is still stretched by {before}: {error}"
+        else:
+            told = f"the password is now stretched by {self.kdf} (before: {before})."
+        self._notice(told)
 
-    def _warn_of_rollback(self, header: Header) -> None:
-        if (newest := self._seen.newest(header.vault_id)) > header.generation:
-            self.notices.append(
-                f"{self.path.name} is older (save {header.generation:,}) than it was when last seen (save {newest:,}): "
-                "somebody put an old copy back; keys that were removed or replaced since are in it again."
-            )
-        self._seen.note(header.vault_id, header.generation)
+    @contextlib.contextmanager
+    def _fresh(self, password: Hidden, header: Header) -> Iterator[Keys]:
+        """The keys for this header; wiped at the end unless the vault is open with them."""
+        keys = derive(header.kdf, password, header.salt)
+        try:
+            yield keys
+        finally:
+            if self._keys is not keys:
+                keys.wipe()
 
     def _open(self, keys: Keys) -> None:
-        if self._keys is not None:
-            self._keys.wipe()
-        self._keys, self._timer = keys, Timer(self.limits, self._readings)
+        before, self._keys, self._timer = self._keys, keys, Timer(self.limits, self._readings)
+        if before is not None:
+            before.wipe()
+        self._ended.set()
+        self._ended = threading.Event()
+        watched = weakref.ref(self), self._timer, self._ended
+        threading.Thread(target=_watch, args=watched, name="vault-timer", daemon=True).start()
+
+    def _tell(self) -> None:
+        """The scan, and who waits for the keys; outside of the guard, as what is told is not ours."""
         self._save_marks()
-        waiting, self._waiting = self._waiting, []
+        with self._guard:
+            waiting, self._waiting = self._waiting, []
         for tell in waiting:
-            tell()
-        threading.Thread(target=_watch, args=(weakref.ref(self), self._timer), name="vault-timer", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # the loop in which it waited is gone
+                tell()
 
     def lock(self) -> None:
         """Wipe keys and values now, also those that a running job has on lease."""
         with self._guard:
-            self._wipe(self._held)
-            self._timer = None
+            self._drop(self._held)
 
-    def _wipe(self, names: Iterable[str]) -> None:
+    def _drop(self, names: Iterable[str]) -> None:
         if self._keys is not None:
             self._keys.wipe()
             self._keys = None
         for name in list(names):
             self._held.pop(name).value.wipe()
+        if not self._held:
+            self._timer = None
+            self._ended.set()
 
     def when_open(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` once, on whatever thread opens the vault; at once when it is open."""
@@ -210,69 +243,70 @@ class Vault:
     # Changing
 
     def put(self, name: str, vendor: str, value: Hidden, origins: Iterable[str]) -> Fact:
-        """Add a key, or replace its value (its origins too). Raises `VaultLocked`, `UserError` for what is no key or name."""
-        entry = Entry(require_name(name), require_value(value), vendor, frozenset(origins), now := self._wall(), now)
-
-        def put(entries: Entries) -> Entries:
-            before = entries.get(name)
-            return {**entries, name: replace(entry, created=before.created) if before else entry}
-
-        with self._guard:
-            self._change(put)
-            return self._fact(self._held[name])
+        """Add a key, or replace its value (its origins too). ``value`` stays the caller's. Raises `VaultLocked`, `UserError` for what is no key or name."""
+        require_name(name), require_value(value)
+        bound, now = frozenset(origins), self._wall()
+        with self._changing() as (header, entries):
+            created = entries[name].created if name in entries else now
+            entry = entries[name] = Entry(name, value.use(Hidden), vendor, bound, created, now)
+            return _fact(entry, _fp(entry, header))
 
     def remove(self, name: str) -> None:
         """Forget a key. Raises `UserError` when there is none of that name, `VaultLocked`."""
-        self._change(lambda entries: {key: entry for key, entry in entries.items() if key != _present(name, entries)})
+        with self._changing() as (_, entries):
+            del entries[_present(name, entries)]
 
     def bind(self, name: str, origins: Iterable[str], password: Hidden) -> None:
         """Let a key go to other origins; asks for proof that the owner wants it. Raises `VaultAuthError`, `UserError`, `VaultLocked`."""
         bound = frozenset(origins)
-        with self._guard:
-            self._require_open()
-            self._require_password(password)
-            self._change(lambda entries: {**entries, name: replace(entries[_present(name, entries)], origins=bound)})
+        self._require_open()
+        self._require_password(password)
+        with self._changing() as (_, entries):
+            entries[name] = replace(entries[_present(name, entries)], origins=bound)
 
     def change_password(self, old: Hidden, new: Hidden, *, keep_backups: bool = False) -> None:
         """Seal under another password, a new salt and the settings' key derivation; backups that the old one opens are deleted unless kept.
 
         Raises `VaultAuthError` when ``old`` is wrong.
         """
-        with self._guard:
-            self.unlock(old)
-            self._rekey(new, keep_backups=keep_backups)
+        self._unlock(old)
+        self._rekey(new, keep_backups=keep_backups)
+        self._tell()
 
     def _rekey(self, password: Hidden, *, keep_backups: bool) -> None:
-        salt = os.urandom(SALT_BYTES)
-        keys = derive(self.kdf, password, salt)
-        with self._alone():
-            header, entries = self._current(self._require_open())
-            if not keep_backups:
-                files.discard_backups(
-                    self.path
-                )  # first: if the power fails between the two, the old password opens no more than it did
-            self._write(entries, replace(header, kdf=self.kdf, salt=salt), keys)
+        sealed = Header(self.kdf, 0, b"", os.urandom(SALT_BYTES), b"", 0)
+        with self._fresh(password, sealed) as keys, self._content() as (found, entries):
+            header = replace(found.header, kdf=sealed.kdf, salt=sealed.salt)
+            self._save(entries, header, keys, before=found.data, forget=not keep_backups)
             self._open(keys)
 
     def _require_password(self, password: Hidden) -> None:
-        data = files.read(self.path)
-        header = read_header(data)
-        keys = derive(header.kdf, password, header.salt)
-        try:
-            _wipe(_entries(data, header, keys).values())
-        finally:
-            keys.wipe()
+        found = self._read()
+        with self._fresh(password, found.header) as keys:
+            _wipe(self._opened(found, keys).values())
 
-    def _change(self, change: Callable[[Entries], Entries]) -> None:
-        """Apply ``change`` to the file as it is now, under its lock."""
-        with self._guard:
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[tuple[Header, dict[str, Entry]]]:
+        """The entries as the file has them now, to be changed in place; saved at the end, unless an error came."""
+        with self._content() as (found, entries):
+            yield found.header, entries
+            self._save(entries, found.header, self._require_open(), before=found.data)
+        self._save_marks()
+
+    @contextlib.contextmanager
+    def _content(self) -> Iterator[tuple[_File, dict[str, Entry]]]:
+        """What the file has now, alone with it; wiped at the end, but for what the vault holds then. Raises `VaultLocked`."""
+        self._require_open()  # before waiting for another process
+        with self._alone(), self._guard:
             keys = self._require_open()
-            with self._alone():
-                header, before = self._current(keys)
-                after = change(before)
-                self._write(after, header, keys)
-            _wipe(entry for name, entry in before.items() if name not in after or after[name].value is not entry.value)
-            self._save_marks()
+            found = self._ours(self._read())
+            entries = self._opened(found, keys)
+            before = [*entries.values()]
+            try:
+                yield found, entries
+            finally:
+                held = {id(entry.value) for entry in self._held.values()}
+                _wipe(entry for entry in (*before, *entries.values()) if id(entry.value) not in held)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -286,23 +320,16 @@ class Vault:
             return
         raise VaultError(f"{self.path.name} could not be written: {reason}; it is as it was.")
 
-    def _current(self, keys: Keys) -> tuple[Header, Entries]:
-        data = files.read(self.path)
-        header = read_header(data)
-        if self._header is None or header.salt != self._header.salt:
-            self._locked_elsewhere()
-        return header, _entries(data, header, keys)
-
-    def _locked_elsewhere(self) -> NoReturn:
-        self.lock()
-        raise VaultLocked("the vault's password was changed elsewhere; unlock it again: %vault unlock")
-
-    def _write(self, entries: Entries, header: Header, keys: Keys) -> None:
-        after = replace(header, generation=min(header.generation + 1, _LAST_GENERATION))
-        header, data = seal(write(entries), after, keys)
-        if self.exists:
-            files.keep(self.path, files.read(self.path))
-        files.replace(self.path, data)
+    def _save(
+        self, entries: Entries, header: Header, keys: Keys, *, before: bytes | None = None, forget: bool = False
+    ) -> None:
+        newest = max(header.generation, self._seen.newest(header.vault_id))
+        content = write(entries)
+        try:
+            header, data = seal(content, replace(header, generation=min(newest + 1, _LAST_GENERATION)), keys)
+        finally:
+            content.wipe()
+        files.save(self.path, data, before=before, forget=forget)
         self._take(entries, header)
         self._seen.note(header.vault_id, header.generation)
 
@@ -325,12 +352,13 @@ class Vault:
 
     @contextlib.contextmanager
     def lease(self, names: Iterable[str]) -> Iterator[None]:
-        """For a run: these keys, where they exist, can be used until the absolute limit, also when the idle time is over."""
+        """For a run: these keys, where they exist, can be used until the absolute limit, also when the idle time is over.
+
+        A file that is not as it should be does not end the run before it begins: it goes on with the keys at hand, or waits for the vault to be unlocked.
+        """
         wanted = tuple(names)
         with self._guard:
-            if self.is_open and self._keys and self._timer:
-                self._timer.touch()
-                self._reread(self._keys)
+            self._follow_if_open()
             self._leases.update(wanted)
         try:
             yield
@@ -340,6 +368,14 @@ class Vault:
                 self._leases = +self._leases
                 self._look_at_the_clock()
 
+    def _follow_if_open(self) -> None:
+        try:
+            self._follow(self._require_open())
+        except VaultLocked:
+            pass  # its first call says so
+        except VaultError as error:
+            self._notice(str(error))
+
     def _require(self, name: str) -> None:
         """Open, or open for a run that has this key on lease."""
         self._look_at_the_clock()
@@ -347,47 +383,81 @@ class Vault:
             raise VaultLocked("the vault is locked; unlock it: %vault unlock")
 
     def _require_open(self) -> Keys:
-        self._look_at_the_clock()
-        if self._keys is None:
-            raise VaultLocked("the vault is locked; unlock it: %vault unlock")
-        if self._timer:
+        with self._guard:
+            self._look_at_the_clock()
+            if self._keys is None or self._timer is None:
+                raise VaultLocked("the vault is locked; unlock it: %vault unlock")
             self._timer.touch()
-        return self._keys
+            return self._keys
 
     def _look_at_the_clock(self) -> None:
         if self._timer is None:
             return
         if not self._timer.total_left_s:
-            self.lock()
-        elif not self._timer.idle_left_s or self._keys is None:
-            self._wipe([name for name in self._held if not self._leases[name]])
+            self._drop(self._held)
+        elif self._keys is None or not self._timer.idle_left_s:
+            self._drop([name for name in self._held if not self._leases[name]])
 
     # What the file says
 
-    def _reread(self, keys: Keys) -> None:
-        """Follow what another process wrote meanwhile."""
-        if files.stamp(self.path) == self._stamp:
-            return
-        header, entries = self._current(keys)
-        self._take(entries, header)
+    def _read(self) -> _File:
+        seen = self._seen.all()  # before the file: a save in between must not look like an old copy
+        data = files.read(self.path)
+        header = read_header(data)
+        return _File(data, header, seen.get(header.vault_id.hex(), 0))
+
+    def _ours(self, found: _File) -> _File:
+        """``found``, if our keys open it. Raises `VaultLocked` when another password or another vault took its place, and locks."""
+        mine = self._header
+        if mine is not None and found.header.salt == mine.salt:
+            return found
+        self.lock()
+        if mine is not None and found.header.vault_id == mine.vault_id:
+            raise VaultLocked("the vault's password was changed elsewhere; unlock it again: %vault unlock")
+        raise VaultLocked(f"another vault stands in the place of {self.path.name}; open that one: %vault unlock")
+
+    def _opened(self, found: _File, keys: Keys) -> dict[str, Entry]:
+        entries = _entries(found.data, found.header, keys)
+        if found.newest_seen > found.header.generation:
+            self._notice(
+                f"{self.path.name} is older (save {found.header.generation:,}) than it was when last seen "
+                f"(save {found.newest_seen:,}): somebody put an old copy back; "
+                "keys that were removed or replaced since are in it again."
+            )
+        return entries
+
+    def _notice(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
+
+    def _follow(self, keys: Keys) -> None:
+        """Take over what another process wrote meanwhile. Each save has another nonce, so an equal header is the same save."""
+        found = self._read()
+        if found.header != self._header:
+            self._take(self._opened(self._ours(found), keys), found.header)
 
     def _take(self, entries: Entries, header: Header) -> None:
-        kept = {id(entry.value) for entry in entries.values()}
-        _wipe(entry for entry in self._held.values() if id(entry.value) not in kept)
-        self._held, self._header = dict(entries), header
+        fps = {name: _fp(entry, header) for name, entry in entries.items()}
+        before, self._held, self._header, self._fps = self._held, dict(entries), header, fps
         self._known = frozenset(entries)
-        self._fps = {name: _fp(entry, header) for name, entry in entries.items()}
-        self._stamp = files.stamp(self.path)
+        kept = {id(entry.value) for entry in entries.values()}
+        _wipe(entry for entry in before.values() if id(entry.value) not in kept)
 
     def _save_marks(self) -> None:
-        """So that a scan finds these keys without the password."""
-        values = [(self._fps[name], entry.value.use(bytearray)) for name, entry in self._held.items()]
-        marks = Digests.load(self._marks)
-        if (more := marks.adding(values)) != marks:
-            with contextlib.suppress(OSError):  # the scan is a second net; the vault must not fail for it
-                more.save(self._marks)
-        for _, value in values:
-            value[:] = bytes(len(value))
+        """So that a scan finds these keys without the password. It is a second net: the vault does not fail for it."""
+        with self._guard:
+            values = [(self._fps[name], entry.value.use(bytearray)) for name, entry in self._held.items()]
+        try:
+            with (
+                contextlib.suppress(OSError, VaultError),
+                files.locked(self._marks, file_lock=self._file_lock, wait_s=_SIDE_WAIT_S),
+            ):
+                marks = Digests.load(self._marks)
+                if (more := marks.adding(values)) != marks:
+                    more.save(self._marks)
+        finally:
+            for _, value in values:
+                value[:] = bytes(len(value))
 
     def __repr__(self) -> str:
         return f"<vault {self.path.stem}>"
@@ -402,6 +472,10 @@ def _entries(data: bytes, header: Header, keys: Keys) -> dict[str, Entry]:
         return read(content)
     finally:
         content.wipe()
+
+
+def _fact(entry: Entry, fp: str) -> Fact:
+    return Fact(entry.name, entry.vendor, tuple(sorted(entry.origins)), fp, entry.created, entry.rotated)
 
 
 def _wipe(entries: Iterable[Entry]) -> None:
@@ -429,10 +503,10 @@ def _present(name: str, entries: Entries) -> str:
     return name
 
 
-def _watch(owner: weakref.ref[Vault], timer: Timer) -> None:
-    """Locks in time while nobody uses the vault. Ends with the timer it was started for."""
-    while (nap_s := _look(owner, timer)) > 0:
-        time.sleep(nap_s)
+def _watch(owner: weakref.ref[Vault], timer: Timer, ended: threading.Event) -> None:
+    """Locks in time while nobody uses the vault. Ends with the timer it was started for, and soon after the vault is forgotten."""
+    while (nap_s := _look(owner, timer)) and not ended.wait(nap_s):
+        pass
 
 
 def _look(owner: weakref.ref[Vault], timer: Timer) -> float:
@@ -441,23 +515,21 @@ def _look(owner: weakref.ref[Vault], timer: Timer) -> float:
     if vault is None:
         return 0.0
     with vault._guard:
-        vault._look_at_the_clock()
         if vault._timer is not timer:
             return 0.0
-        return min(_LONGEST_NAP_S, max(0.05, timer.idle_left_s or timer.total_left_s))
+        vault._look_at_the_clock()
+        return min(_LONGEST_NAP_S, max(_SHORTEST_NAP_S, timer.idle_left_s or timer.total_left_s))
 
 
 _vaults: Final[weakref.WeakSet[Vault]] = weakref.WeakSet()
 
 
-def _wipe_after_fork(vault: Vault) -> None:
-    """A forked child has no use for our keys: it could not even be told that the parent locked them."""
-    _vaults.add(vault)
-
-
 def _forked() -> None:
-    for vault in _vaults:
-        vault._guard = threading.RLock()  # another thread of the parent may have held it
+    """A forked child has no use for our keys: it could not even be told that the parent locked them. Nor may it wake who waits in the parent."""
+    for vault in list(_vaults):
+        vault._guard, vault._ended = threading.RLock(), threading.Event()  # a thread of the parent may have held them
+        vault._waiting.clear()
+        vault._leases.clear()
         vault.lock()
 
 
