@@ -1,0 +1,123 @@
+"""What happens when a key stands in a cell, where it must not: it is taken out of everything, and the cell fails with a sentence that says so.
+
+A notebook takes a cell's new text only with an answer that says "ok" (JupyterLab 4.6: ``set_next_input`` in ``notebook/actions.js``), while IPython says "error" of a cell that
+raised. So where a person sits in front of a notebook the error is shown, the rest of the cell does not run, and the kernel's answer is "ok" all the same. Then nothing would
+stop the cells that were sent along ("Run All"): the first of them is refused, and with it the kernel drops the others. Without a person (nbclient, papermill) nobody
+takes the text, and the cell fails as any other.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from IPython.core.error import InputRejected
+
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics.shell import Shell
+from orchestrator_nb.secret import Hidden
+
+
+class Queued(InputRejected):
+    """A cell that was sent together with one that held a key."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not run: {self}"]
+
+
+def refuse(shell: Shell, literal: Hidden, advice: str) -> UserError:
+    """Clean up after a key that was typed into a cell, and return the error to raise; ``advice`` is what to run instead."""
+    from orchestrator_nb.traces.shell import scrub_shell  # with SQLite and the patterns, which no other cell needs
+
+    began = time.monotonic()
+    outcome = scrub_shell(shell, literal)
+    _Refusal(shell, literal, began).watch()
+    return UserError(_sentence(outcome.cleaned, outcome.left, advice))
+
+
+def _sentence(cleaned: tuple[str, ...], left: tuple[str, ...], advice: str) -> str:
+    if not cleaned and not left:
+        return f"a key is not taken as an argument, where tracebacks and histories keep it. {advice}"
+    said = [f"a key does not belong into a cell: it was taken out of {_listed(cleaned)}." if cleaned else ""]
+    said += [f"It still is in {place}." for place in left]
+    said.append("If the notebook was saved, synced or shared before, replace the key at its vendor.")
+    return " ".join((*filter(None, said), advice))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+class _Refusal:
+    """Sees to the end of the refused cell, and to the cells that were sent along with it."""
+
+    def __init__(self, shell: Shell, literal: Hidden, began: float) -> None:
+        from orchestrator_nb.traces.finder import typed
+
+        self._shell, self._finder, self._began = shell, typed(literal), began
+        self._ended_after_s: float | None = None
+        self._sent = _sent(shell)
+
+    def watch(self) -> None:
+        self._shell.events.register("post_run_cell", self._cell_ended)
+        self._shell.ast_transformers.append(self)
+
+    def visit(self, tree: ast.AST) -> ast.AST:
+        """IPython shows each cell to its transformers: https://ipython.readthedocs.io/en/stable/config/inputtransforms.html"""
+        if self._was_sent_along():
+            raise Queued("the cell before it held a key; see there, then run this one.")
+        return tree
+
+    def _was_sent_along(self) -> bool:
+        """Both times are the front end's, so its clock may be wrong; one that waits for each answer sends the next cell later than we ended."""
+        sent = _sent(self._shell)
+        if self._sent is None or sent is None or self._ended_after_s is None:
+            return False
+        return (sent - self._sent).total_seconds() < self._ended_after_s
+
+    def _cell_ended(self, result: Any) -> None:
+        if self._ended_after_s is None:
+            self._end(result)
+        elif not self._was_sent_along():
+            self._shell.events.unregister("post_run_cell", self._cell_ended)
+            self._shell.ast_transformers.remove(self)
+
+    def _end(self, result: Any) -> None:
+        """The key is in the frames of the error too, and in what IPython keeps of the cell."""
+        from orchestrator_nb.traces.shell import scrub_again
+
+        scrub_again(self._shell, self._finder)
+        for name in _LAST:
+            vars(sys).pop(name, None)
+        error = result.error_in_exec
+        if error is not None:
+            error.__traceback__ = error.__context__ = None
+        for name in ("raw_cell", "transformed_cell"):
+            if text := getattr(result.info, name, None):
+                setattr(result.info, name, self._finder.clean(text))
+        if isinstance(error, UserError) and _has_a_person(self._shell):
+            result.error_in_exec = None
+        self._ended_after_s = time.monotonic() - self._began
+
+
+_LAST: Final = ("last_exc", "last_value", "last_type", "last_traceback")
+"""Where Python keeps an error for its debugger."""
+
+
+def _has_a_person(shell: Shell) -> bool:
+    with suppress(Exception):  # a shell without a kernel has no front end
+        return bool(shell.get_parent()["content"]["allow_stdin"])
+    return False
+
+
+def _sent(shell: Shell) -> datetime | None:
+    """When the front end sent the cell that runs now."""
+    with suppress(Exception):
+        sent = shell.get_parent()["header"]["date"]
+        return sent if isinstance(sent, datetime) else datetime.fromisoformat(sent)
+    return None

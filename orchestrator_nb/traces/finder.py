@@ -1,0 +1,96 @@
+"""Keys in a text: stored ones by their digests, others by their looks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator_nb.needles import SHORTEST
+from orchestrator_nb.secret import Hidden, fingerprint
+from orchestrator_nb.traces.patterns import PATTERNS, Pattern
+from orchestrator_nb.vault.digests import Digests
+
+STORED: Final = "stored key"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Signs ``start`` to ``end`` are a key: `STORED`, or the name of a pattern."""
+
+    start: int
+    end: int
+    kind: str
+    fp: str
+
+
+class Finder(ABC):
+    """Something that can tell where keys are."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def find(self, text: str) -> list[Found]:
+        """The keys from left to right; none overlaps another."""
+
+    def clean(self, text: str) -> str:
+        """The text with ``[key fp:…]`` in place of each key."""
+        for found in reversed(self.find(text)):
+            text = f"{text[: found.start]}[key fp:{found.fp}]{text[found.end :]}"
+        return text
+
+    def only_stored(self) -> Finder:
+        """The same without what only looks like a key."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Keys(Finder):
+    """The keys of a vault, and what looks like one. A key that is stored is named so, whatever it looks like."""
+
+    digests: Digests
+    patterns: tuple[Pattern, ...] = field(default=PATTERNS, repr=False)
+
+    def find(self, text: str) -> list[Found]:
+        """The keys from left to right; none overlaps another."""
+        found = [Found(hit.start, hit.end, STORED, hit.fp) for hit in self.digests.find(text)]
+        for pattern in self.patterns:
+            for start, end in pattern.find(text):
+                if all(end <= other.start or other.end <= start for other in found):
+                    found.append(Found(start, end, pattern.name, fingerprint(text[start:end])))
+        return sorted(found, key=lambda one: one.start)
+
+    def only_stored(self) -> Finder:
+        """The same without the patterns."""
+        return Keys(self.digests, ())
+
+
+class Word(Finder):
+    """A text that somebody took for a key, too short or too odd to be one: looked for as a word of its own, in lines that speak of the vault."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: Hidden) -> None:
+        self.__value = value
+
+    def find(self, text: str) -> list[Found]:
+        """Where it stands."""
+        return self.__value.use(lambda raw: list(_words(text, raw.decode())))
+
+
+def _words(text: str, word: str) -> Iterator[Found]:
+    for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text) if word else ():
+        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        if "vault" in line:
+            yield Found(match.start(), match.end(), STORED, fingerprint(word))
+
+
+def typed(value: Hidden) -> Finder:
+    """Looks for one key that somebody typed, whether it is in a vault or not."""
+    if len(value) < SHORTEST or not value.use(lambda raw: all(0x21 <= sign <= 0x7E for sign in raw)):
+        return Word(value)
+    fp = value.use(lambda raw: fingerprint(raw.decode()))
+    return Keys(value.use(lambda raw: Digests(secrets.token_bytes(32)).adding([(fp, raw)])), ())

@@ -1,0 +1,135 @@
+"""A key that was typed into a cell is in no place any more when the cell has failed: not in the kernel, not in its history's bytes, not in the notebook."""
+
+import secrets
+import sqlite3
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "magics"))
+
+SETUP = """
+from orchestrator_nb.secret import Hidden
+from orchestrator_nb.magics.literals import refuse
+from IPython.core.magic import register_line_magic
+@register_line_magic
+def keep(line):
+    raise refuse(get_ipython(), Hidden(line.split()[-1]), "Run: %vault set NAME")
+@register_line_magic
+def naive(line):
+    from orchestrator_nb.errors import UserError
+    raise UserError("a key does not belong into a cell.")
+"""
+
+SEARCH = """
+import gc, sys, linecache
+def held():
+    key = "".join(reversed({turned!r}))
+    shell, history = get_ipython(), get_ipython().history_manager
+    places = dict(
+        In=In, raw=history.input_hist_raw, parsed=history.input_hist_parsed, cache=history.db_input_cache,
+        i=[_i, _ii, _iii, history._i, history._ii, history._iii, history._i00],
+        names=[v for k, v in get_ipython().user_ns.items() if k.startswith("_") and isinstance(v, str)],
+        Out=list(Out.values()), errors=history.exceptions, lines=linecache.cache, last=[vars(sys).get("last_value")],
+        result=[shell.last_execution_result.info.raw_cell, shell.last_execution_result.info.transformed_cell],
+    )
+    tracebacks = [vars(f.f_locals) if hasattr(f.f_locals, "__dict__") else f.f_locals for f in frames(vars(sys).get("last_traceback"))]
+    return sorted(name for name, value in places.items() if key in repr(value)) + ["frame" for t in tracebacks if key in repr(t)]
+def frames(tb):
+    while tb:
+        yield tb.tb_frame
+        tb = tb.tb_next
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    return tmp_path
+
+
+def saved(folder, source):
+    """The notebook as the front end saved it before the cell ran, and its checkpoint; the notebook's path."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1"), nbformat.v4.new_code_cell(source)])
+    path = folder / "story.ipynb"
+    for file in (path, folder / ".ipynb_checkpoints" / "story-checkpoint.ipynb"):
+        nbformat.write(notebook, file)
+    return path
+
+
+def on_disk(folder, key):
+    """The files under the folder that hold the key, in any byte."""
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and key.encode() in p.read_bytes())
+
+
+def run(folder, magic, key, monkeypatch):
+    from kernels import kernel
+
+    cell = f"%{magic} set OPENAI_API_KEY {key}"
+    path = saved(folder, cell)
+    monkeypatch.setenv("JPY_SESSION_NAME", str(path))
+    with kernel(folder) as running:
+        assert running.run(SETUP).status == "ok"
+        assert running.run("1 + 1").status == "ok"
+        shown = running.run(cell)
+        left = on_disk(folder, key)
+        assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"
+        return shown, running.value("held()"), left, path
+
+
+@pytest.mark.slow
+def test_a_key_in_a_cell_is_gone_from_everywhere_and_the_message_says_from_where(folder, monkeypatch):
+    key = "sk-proj-" + secrets.token_urlsafe(30)
+    shown, held, left, path = run(folder, "keep", key, monkeypatch)
+    assert (held, left, on_disk(folder, key)) == ([], [], [])
+    assert shown.reply["status"] == "ok"  # only then a notebook takes the new text
+    (payload,) = shown.reply["payload"]
+    assert payload["replace"]
+    assert payload["text"].startswith("%keep set OPENAI_API_KEY [key fp:")
+    nbformat.validate(nbformat.read(path, 4))
+    rows = sqlite3.connect(folder / "ipython/profile_default/history.sqlite").execute("SELECT source_raw FROM history")
+    assert [row for (row,) in rows if row.startswith("%keep")] == [payload["text"]]
+
+
+@pytest.mark.slow
+def test_without_the_scrub_the_key_is_in_all_those_places(folder, monkeypatch):
+    key = "sk-proj-" + secrets.token_urlsafe(30)
+    _, held, left, _ = run(folder, "naive", key, monkeypatch)
+    assert {"In", "raw", "parsed", "i", "names", "lines"} <= set(held), held
+    assert left == ["history.sqlite", "story-checkpoint.ipynb", "story.ipynb"]
+
+
+@pytest.mark.slow
+def test_cells_that_were_sent_along_do_not_run_and_those_sent_later_do(folder):
+    from kernels import kernel
+
+    with kernel(folder) as running:
+        assert running.run(SETUP).status == "ok"
+        client = running.client
+        asked = [client.execute(code) for code in (f"%keep set K sk-{secrets.token_hex(16)}", "after = 1", "more = 1")]
+        assert [running._reply(one)["status"] for one in asked] == ["ok", "error", "aborted"]
+        assert running.run("'after' in globals() or 1/0").status == "error"
+        assert running.run("after = 2").status == "ok"
+        assert running.value("len(get_ipython().ast_transformers)") == 0
+
+
+@pytest.mark.slow
+def test_without_a_person_the_cell_fails_and_the_sentence_says_what_to_do(folder, monkeypatch):
+    from kernels import kernel
+
+    key = f"sk-{secrets.token_hex(16)}"
+    monkeypatch.setenv("JPY_SESSION_NAME", str(saved(folder, f"%keep set K {key}")))
+    with kernel(folder) as running:
+        assert running.run(SETUP).status == "ok"
+        reply = running._reply(running.client.execute(f"%keep set K {key}", allow_stdin=False))
+        assert reply["status"] == "error"
+        assert reply["evalue"] == (
+            "a key does not belong into a cell: it was taken out of In, this cell, IPython's history, story.ipynb and"
+            " story-checkpoint.ipynb. If the notebook was saved, synced or shared before, replace the key at its vendor."
+            " Run: %vault set NAME"
+        )
+        assert key not in str(reply)
+        assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"
+        assert running.value("held()") == []
