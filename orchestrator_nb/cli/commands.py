@@ -157,11 +157,15 @@ def _line(spec: ModelSpec) -> str:
 @click.option("--why", is_flag=True, help="Show every layer that sets KEY.")
 @click.option("--profile", metavar="NAME", help="Set KEY for this profile only.")
 @click.option("--new", is_flag=True, help="With 'profile NAME': make the profile first.")
-def config(key: str | None, value: str | None, why: bool, profile: str | None, new: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="With 'migrate': show what would change.")
+def config(key: str | None, value: str | None, why: bool, profile: str | None, new: bool, dry_run: bool) -> None:
     """Show settings, or set KEY to VALUE in the user's config.yaml.
 
-    'config profile NAME' switches to another profile for good, 'config profiles' lists them.
+    'config profile NAME' switches to another profile for good, 'config profiles' lists them;
+    'config migrate' brings the settings files to their current form.
     """
+    if key == "migrate" and value is None:
+        return click.echo(for_shell(_migrated(dry_run=dry_run)))
     if (new and key != "profile") or ((new or profile) and value is None):
         raise click.UsageError("--new goes with 'config profile NAME', --profile with 'config KEY VALUE'.")
     settings = _written(key, value, profile, new=new) if key and value is not None else _loaded()
@@ -173,6 +177,12 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
         for origin in settings.why(name)[: None if why else 1]:
             _print_origin(name, origin)
     return None
+
+
+def _migrated(*, dry_run: bool) -> str:
+    from orchestrator_nb.config import Paths, migrate  # pydantic, which help must not wait for
+
+    return migrate(Paths.find(os.environ), dry_run=dry_run)
 
 
 def _loaded() -> Config:

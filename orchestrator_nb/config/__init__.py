@@ -18,7 +18,7 @@ if (
     from orchestrator_nb.config.layers import Config
     from orchestrator_nb.config.profiles import ProfileFacts
 
-__all__ = ["Config", "Paths", "choose_profile", "json_schema", "load", "profiles"]
+__all__ = ["Config", "Paths", "choose_profile", "json_schema", "load", "migrate", "profiles"]
 
 
 def __getattr__(name: str) -> Any:
@@ -61,6 +61,13 @@ def profiles(config: Config) -> tuple[ProfileFacts, ...]:
     from orchestrator_nb.config.profiles import profiles as facts
 
     return facts(config)
+
+
+def migrate(paths: Paths, *, dry_run: bool = False) -> str:
+    """See `orchestrator_nb.config.migrations.migrate`."""
+    from orchestrator_nb.config.migrations import migrate as migrate_now
+
+    return migrate_now(paths, dry_run=dry_run)
 
 
 def json_schema(file: Literal["config", "models"]) -> dict[str, Any]:

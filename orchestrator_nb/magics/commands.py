@@ -104,7 +104,16 @@ def _trace(magics: Magics) -> None:
 
 
 def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
-    given = words.read(("key", _MAYBE), ("value", _MAYBE), ("--new", _SWITCH), ("--profile", {"metavar": "NAME"}))
+    given = words.read(
+        ("key", _MAYBE),
+        ("value", _MAYBE),
+        ("--new", _SWITCH),
+        ("--profile", {"metavar": "NAME"}),
+        ("--dry-run", _SWITCH),
+    )
+    if given.key == "migrate" and given.value is None:
+        _say(configuration.migrate(Paths.find(os.environ), dry_run=given.dry_run))
+        return None
     if given.key == "profile" and given.value is not None and given.profile is None:
         configuration.choose_profile(given.value, Paths.find(os.environ), Path.cwd(), os.environ, new=given.new)
     elif given.new or (given.profile is not None and given.value is None):

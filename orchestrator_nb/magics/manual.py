@@ -25,8 +25,9 @@ COMMANDS: Final = (
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
     Command(
         "config",
-        "config [KEY [VALUE [--profile NAME]]] | profile NAME [--new] | profiles",
-        "all settings, one setting, or set one for good (for one profile); profile NAME switches, --new makes one; profiles lists them",
+        "config [KEY [VALUE [--profile NAME]]]|profiles|profile NAME [--new]|migrate [--dry-run]",
+        "all settings, one setting, or set one for good, for all profiles or one; list or switch profiles; "
+        "bring the files to their current form",
     ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
