@@ -7,6 +7,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from orchestrator_nb.needles import SHORTEST
@@ -49,23 +50,36 @@ class Finder(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Finder):
-    """The keys of a vault, and what looks like one. A key that is stored is named so, whatever it looks like."""
+    """The keys of vaults, and what looks like one. A key that is stored is named so, whatever it looks like."""
 
-    digests: Digests
+    digests: tuple[Digests, ...]
     patterns: tuple[Pattern, ...] = field(default=PATTERNS, repr=False)
 
     def find(self, text: str) -> list[Found]:
         """The keys from left to right; none overlaps another."""
-        found = [Found(hit.start, hit.end, STORED, hit.fp) for hit in self.digests.find(text)]
+        found: list[Found] = []
+        for digests in self.digests:
+            hits = (Found(hit.start, hit.end, STORED, hit.fp) for hit in digests.find(text))
+            found += [hit for hit in hits if _free(hit.start, hit.end, found)]
         for pattern in self.patterns:
             for start, end in pattern.find(text):
-                if all(end <= other.start or other.end <= start for other in found):
+                if _free(start, end, found):
                     found.append(Found(start, end, pattern.name, fingerprint(text[start:end])))
         return sorted(found, key=lambda one: one.start)
 
     def only_stored(self) -> Finder:
         """The same without the patterns."""
         return Keys(self.digests, ())
+
+
+def _free(start: int, end: int, found: list[Found]) -> bool:
+    return all(end <= other.start or other.end <= start for other in found)
+
+
+def stored_in(state: Path) -> Keys:
+    """Looks for the keys of all profiles, whose marks stand in the folder ``state``, and for what looks like a key."""
+    loaded = (Digests.load(path) for path in sorted(state.glob("scan-*.json")))
+    return Keys(tuple(digests for digests in loaded if digests))
 
 
 class Word(Finder):
@@ -93,4 +107,4 @@ def typed(value: Hidden) -> Finder:
     if len(value) < SHORTEST or not value.use(lambda raw: all(0x21 <= sign <= 0x7E for sign in raw)):
         return Word(value)
     fp = value.use(lambda raw: fingerprint(raw.decode()))
-    return Keys(value.use(lambda raw: Digests(secrets.token_bytes(32)).adding([(fp, raw)])), ())
+    return Keys((value.use(lambda raw: Digests(secrets.token_bytes(32)).adding([(fp, raw)])),), ())

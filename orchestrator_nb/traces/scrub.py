@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from orchestrator_nb.traces import database, notebook
 from orchestrator_nb.traces.finder import Finder
@@ -33,16 +34,23 @@ def scrub(paths: Iterable[Path], finder: Finder) -> Iterator[Cleaned | Note]:
 
 def scrub_file(path: Path, finder: Finder) -> Cleaned | Note:
     """Clean one file. Of a ``.env`` file only stored keys are taken: any other may have its only home there."""
-    if path.name.startswith(".env"):
-        finder = finder.only_stored()
+    is_env = path.name.startswith(".env")
     try:
-        problem = _clean(path, finder)
+        problem = _clean(path, finder.only_stored() if is_env else finder)
     except sqlite3.Error as error:
         problem = f"not cleaned: {error}; close what uses it and try again"
     except OSError as error:
         problem = f"not cleaned: {error.strerror}"
-    left = problem or next((f"still there: {found}" for found in scan_file(path, finder)), "")
-    return Note(path, left) if left else Cleaned(path)
+    if not problem and (left := _left(path, finder)):
+        problem = _ENV if is_env else f"still there: {left}"
+    return Note(path, problem) if problem else Cleaned(path)
+
+
+_ENV: Final = "left there, as it may stand nowhere else; put it into the vault (onb vault import env), then scrub again"
+
+
+def _left(path: Path, finder: Finder) -> str:
+    return next((str(found) for found in scan_file(path, finder) if found.path == path), "")
 
 
 def _clean(path: Path, finder: Finder) -> str:
