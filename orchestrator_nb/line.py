@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import Config
+from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.kernel.breaker import Breaker
 from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.limits import Limiter
@@ -25,11 +26,19 @@ from orchestrator_nb.types import Clock, Handler, Keys, Layer
 class Line:
     """Everything one catalogue's calls go through; replaced as a whole when settings change. Runs under way keep theirs to their end."""
 
-    def __init__(self, config: Config, catalog: Catalog, keys: Keys, clock: Clock, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        keys: Keys,
+        clock: Clock,
+        gate: Gate | None = None,
+        known: Callable[[], Forms] = lambda: NOTHING,
+    ) -> None:
         settings = config.settings
         self.limiter = limiter = Limiter(clock, parallel=settings.limits.parallel)
         self.catalog = catalog
-        self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe)
+        self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe, known)
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
         layers: list[Layer] = [  # outermost first

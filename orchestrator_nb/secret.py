@@ -69,7 +69,7 @@ class Secret:
 class Hidden:
     """A password or a key's value on its way from the prompt to the vault: it can be used, and wiped, but not seen.
 
-    It holds a buffer of its own; `wipe` zeroes it. Python may keep copies of the text it was made of.
+    It holds a buffer of its own; `wipe` zeroes it, and so does its end. Python may keep copies of the text it was made of.
     """
 
     __slots__ = ("__buffer", "__weakref__")
@@ -86,6 +86,9 @@ class Hidden:
         """Zero the buffer; nothing is left to use."""
         self.__buffer[:] = bytes(len(self.__buffer))
         del self.__buffer[:]
+
+    def __del__(self) -> None:
+        self.wipe()
 
     def __len__(self) -> int:
         return len(self.__buffer)

@@ -31,6 +31,7 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
@@ -312,10 +313,13 @@ class Session:
 
     def _new_line(self) -> Line:
         if self._simulator:
-            return Line(self.config, self._catalog(), StaticKeys("simulator"), self._clock)
+            return Line(self.config, self._catalog(), StaticKeys("simulator"), self._clock, known=self._known)
         environment = EnvironmentKeys(self._environ, self.config.own_catalog)
         self._vaulted = keys = VaultedKeys(self.vault.vault, environment, self.vault.unlock_unattended)
-        return Line(self.config, self._catalog(), keys, self._clock, keys)
+        return Line(self.config, self._catalog(), keys, self._clock, keys, self._known)
+
+    def _known(self) -> Forms:
+        return self._keyring.vault.forms if self._keyring else NOTHING
 
     def _lock_vault(self) -> None:
         if self._keyring:

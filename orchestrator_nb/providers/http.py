@@ -20,7 +20,8 @@ import httpx2
 from orchestrator_nb import __version__
 from orchestrator_nb.calls import Request, Response, Started
 from orchestrator_nb.catalog import ModelSpec, Vendor
-from orchestrator_nb.errors import ConfigError, ProviderError
+from orchestrator_nb.errors import ConfigError, ProviderError, UserError
+from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.providers.auth import KeyAuth
 from orchestrator_nb.providers.clocks import Clocks
 from orchestrator_nb.providers.connection import TooMuch
@@ -49,7 +50,10 @@ _SIGNS_OF_LIFE: Final = re.compile(rb"(?>\s++|:[^\r\n]*+|event: ?ping\r?\ndata:[
 
 
 class Exchange:
-    """The innermost `Handler`. Lives on one loop; `aclose` closes its connections."""
+    """The innermost `Handler`. Lives on one loop; `aclose` closes its connections.
+
+    ``known`` gives the keys, besides a call's own, that may not go out in a question and are not shown in an answer.
+    """
 
     def __init__(
         self,
@@ -58,8 +62,9 @@ class Exchange:
         network: Network,
         clock: Clock,
         observe: Observe = lambda _request, _hint: None,
+        known: Callable[[], Forms] = lambda: NOTHING,
     ) -> None:
-        self._providers, self._keys, self._network = providers, keys, network
+        self._providers, self._keys, self._known, self._network = providers, keys, known, network
         self._clock, self._observe = clock, observe
         self._transport = transport(network)
 
@@ -119,7 +124,9 @@ class Exchange:
     async def _exchange(self, call: _Call, reading: _Reading[T]) -> T | ProviderError:
         """What was read, or the error to raise: the caller raises it, free of our frames and of the HTTP library's."""
         secret = self._keys.key_for(call.vendor)
-        redaction = Redaction(secret, call.target.url)
+        redaction = Redaction(secret, call.target.url, self._known())
+        if held := redaction.held_by(call.wire.body):
+            raise _holds_key(call.name, held)
         reading.start(redaction)
         try:
             outcome = await self._outcome(call, secret, redaction, reading)
@@ -338,6 +345,12 @@ class _Collecting(Generic[T]):
 
     def end(self) -> None:
         pass
+
+
+def _holds_key(name: str, key: str) -> UserError:
+    return UserError(
+        f"{name} was not asked: the question holds {key}; take it out of the prompt, the system text or the file. Keys go into no prompt."
+    )
 
 
 def _after(row: Mishap, call: _Call, reading: _Reading[T]) -> T | ProviderError:

@@ -123,7 +123,7 @@ class StaticKeys:
 
     __slots__ = ("__value",)
 
-    def __init__(self, value: str = "simulated-key") -> None:
+    def __init__(self, value: str = "simulator") -> None:
         self.__value = value
 
     def key_for(self, vendor: Vendor) -> Secret | None:

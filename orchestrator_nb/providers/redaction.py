@@ -1,12 +1,12 @@
-"""Takes the key out of what a server says: in answers, pieces of answers, and errors, in the forms in which it might echo it.
+"""Takes keys out of what a server says: in answers, pieces of answers, and errors, in the forms in which it might echo them.
 
-It looks for the value itself (plain, URL-quoted, JSON, hex, base64 at each alignment), so it finds keys that no pattern knows and leaves everything else alone.
-The value is kept for one exchange and forgotten at its end. What a server spells in another way (reversed, in capitals) is not found.
+It looks for the values themselves (`orchestrator_nb.forms`), the call's own key and all that the vault has open, so it finds keys that no pattern knows and leaves
+everything else alone. The call's own is kept for one exchange and wiped at its end. What a server spells in another way (reversed, in capitals) is not found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -14,77 +14,63 @@ from weakref import WeakValueDictionary
 import httpx2
 
 from orchestrator_nb.calls import Delta, Event, Response, ThinkingDelta
+from orchestrator_nb.forms import CUT, NOTHING, Forms, Sought
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
-from orchestrator_nb.needles import SHORTEST, needles
+from orchestrator_nb.needles import SHORTEST
 from orchestrator_nb.providers.keys import origin
-from orchestrator_nb.secret import Secret
+from orchestrator_nb.secret import Hidden, Secret
 from orchestrator_nb.types import Emit
 
-NOTICE: Final = (
-    "the server repeated your key in its answer; it stands there as [key]. Trust this server no further than the key."
-)
+NOTICE: Final = "the server repeated a key of yours in its answer; it stands there as [key]. Trust this server no further than the key."
 
-_KEY: Final = "[key]"
-_HEAD: Final = 4
-_CUT: Final = 8
-"""Signs of a beginning that count as the key where a text is cut off; fewer may be an ordinary word."""
+_shared: Final[WeakValueDictionary[tuple[int, int], Forms]] = WeakValueDictionary()
+"""Exchanges under way with the same key share its forms, found by a hash that differs in each process; with the last of them they are gone from here."""
 
 
-class _Forms:
-    """The forms of one key, and their beginnings."""
-
-    __slots__ = ("__weakref__", "beginnings", "heads", "needles", "short")
-
-    def __init__(self, needles: Iterable[str]) -> None:
-        self.needles = tuple(dict.fromkeys(needles))
-        self.beginnings = tuple(needle[:_CUT] for needle in self.needles)
-        self.heads = tuple(needle[:_HEAD] for needle in self.needles)
-        self.short = tuple(needle[:length] for needle in self.needles for length in range(1, _HEAD))
-
-
-_NONE: Final = _Forms(())
-_shared: Final[WeakValueDictionary[str, _Forms]] = WeakValueDictionary()
-"""Exchanges under way with the same key share its forms; with the last of them they are gone from here."""
-
-
-def _forms(value: str) -> _Forms:
-    if (forms := _shared.get(value)) is None:
-        forms = _shared[value] = _Forms(needles(value))
+def _forms(value: str, known: Forms) -> Forms:
+    """The forms keep ``known`` alive, so its identity is nobody else's while they are here."""
+    found = hash(value), id(known)
+    if (forms := _shared.get(found)) is None:
+        forms = _shared[found] = Forms([Sought(Hidden(value), "[key]", "the key it is sent with")], known)
     return forms
 
 
 class Redaction:
-    """One exchange's knowledge of its key. Without a key, or with one that is no vendor's, everything passes as it is."""
+    """One exchange's knowledge of keys: its own, and the ``known`` ones. Without any, everything passes as it is."""
 
     __slots__ = ("__forms", "__weakref__")
 
-    def __init__(self, secret: Secret | None, url: httpx2.URL) -> None:
+    def __init__(self, secret: Secret | None, url: httpx2.URL, known: Forms = NOTHING) -> None:
         value = secret.release(origin(url)) if secret else ""
         usable = len(value) >= SHORTEST and value.isascii()  # any other never leaves
-        self.__forms = _forms(value) if usable else _NONE
+        self.__forms = _forms(value, known) if usable else known
 
     def forget(self) -> None:
         """The exchange is over."""
-        self.__forms = _NONE
+        self.__forms = NOTHING
+
+    def held_by(self, body: bytes | None) -> str | None:
+        """The label of a key that stands in what is about to be sent."""
+        return self.__forms.held_by(body.decode("latin-1")) if body else None
 
     def text(self, text: str) -> str:
-        """The text without the key, and without a beginning of it that an ellipsis or the end cuts off."""
-        return "…".join(map(self._uncut, self._without(text).split("…"))) if self.__forms.needles else text
+        """The text without keys, and without a beginning of one that an ellipsis or the end cuts off."""
+        return self.__forms.uncut(text)
 
     def body(self, body: bytes) -> bytes:
         """A body whose encoding is not known yet."""
-        return self._without(body.decode("latin-1")).encode("latin-1") if self.__forms.needles else body
+        return self.__forms.without(body.decode("latin-1")).encode("latin-1") if self.__forms else body
 
     def pieces(self, emit: Emit) -> Pieces | None:
         """An ``emit`` for an answer's pieces, or ``None`` where there is nothing to look for. Its `flush` must be called at the end."""
-        return Pieces(emit, self.__forms) if self.__forms.needles else None
+        return Pieces(emit, self.__forms) if self.__forms else None
 
     def response(self, response: Response) -> Response:
-        """The response without the key, and with a notice if it held it."""
-        everything = _everything(response) if self.__forms.needles else ""
-        if not any(beginning in everything for beginning in self.__forms.beginnings):
+        """The response without keys, and with a notice if it held one."""
+        everything = _everything(response) if self.__forms else ""
+        if not self.__forms.suspects(everything):
             return response
-        if not self._is_in(everything) and not self._breaks_off(response):
+        if self._without(everything) == everything and not self._breaks_off(response):
             return response
         return replace(
             response,
@@ -96,23 +82,14 @@ class Redaction:
             notices=(*map(self._without, response.notices), NOTICE),
         )
 
-    def _is_in(self, text: str) -> bool:
-        return any(needle in text for needle in self.__forms.needles)
-
     def _without(self, text: str) -> str:
-        for needle in self.__forms.needles:
-            text = text.replace(needle, _KEY)
-        return text
+        return self.__forms.without(text)
 
     def _maybe(self, text: str | None) -> str | None:
         return text and self._without(text)
 
     def _breaks_off(self, response: Response) -> bool:
-        return max(_begun(said, self.__forms.needles) for said in (response.text, response.thinking)) >= _CUT
-
-    def _uncut(self, text: str) -> str:
-        begun = _begun(text, self.__forms.needles)
-        return text[:-begun] + _KEY if begun >= _CUT else text
+        return max(self.__forms.begun(said) for said in (response.text, response.thinking)) >= CUT
 
     def _parts(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
         """Each part without the key; texts or thoughts that spell it across several parts become one."""
@@ -145,17 +122,17 @@ class Redaction:
 
 
 class Pieces:
-    """An `Emit` for the pieces of an answer: the end of a piece that may begin the key is held back until the next one decides."""
+    """An `Emit` for the pieces of an answer: the end of a piece that may begin a key is held back until the next one decides."""
 
     __slots__ = ("__emit", "__forms", "__held")
 
-    def __init__(self, emit: Emit, forms: _Forms) -> None:
+    def __init__(self, emit: Emit, forms: Forms) -> None:
         self.__emit, self.__forms = emit, forms
         self.__held: dict[type[Delta | ThinkingDelta], str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Pass the event on, without the key. The usual piece costs a few searches."""
-        if isinstance(event, Delta | ThinkingDelta) and (self.__held or self._suspicious(event.text)):
+        """Pass the event on, without keys. The usual piece costs one search."""
+        if isinstance(event, Delta | ThinkingDelta) and (self.__held or not self.__forms.passes(event.text)):
             self._look(event)
         else:
             self.__emit(event)
@@ -163,38 +140,16 @@ class Pieces:
     def flush(self) -> None:
         """No more comes: what was held back is no key, or one that was cut off."""
         for kind, held in self.__held.items():
-            self.__emit(kind(_KEY if len(held) >= _CUT else held))
+            self.__emit(kind(self.__forms.mark_of(held) if len(held) >= CUT else held))
         self.__held = {}
-
-    def _suspicious(self, text: str) -> bool:
-        for head in self.__forms.heads:  # any() would cost three times as much, for every piece of every answer
-            if head in text:
-                return True
-        return text.endswith(self.__forms.short)
 
     def _look(self, event: Delta | ThinkingDelta) -> None:
         kind = type(event)
-        text = self.__held.pop(kind, "") + event.text
-        for needle in self.__forms.needles:
-            text = text.replace(needle, _KEY)
-        if begun := _begun(text, self.__forms.needles):
+        text = self.__forms.without(self.__held.pop(kind, "") + event.text)
+        if begun := self.__forms.begun(text):
             text, self.__held[kind] = text[:-begun], text[-begun:]
         if text:
             self.__emit(kind(text))
-
-
-def _begun(text: str, needles: tuple[str, ...]) -> int:
-    """How many signs at the end of the text may be the beginning of a needle."""
-    return max((_overlap(text, needle) for needle in needles), default=0)
-
-
-def _overlap(text: str, needle: str) -> int:
-    start = text.find(needle[0], max(0, len(text) - len(needle) + 1))
-    while start >= 0:
-        if needle.startswith(text[start:]):
-            return len(text) - start
-        start = text.find(needle[0], start + 1)
-    return 0
 
 
 def _everything(response: Response) -> str:

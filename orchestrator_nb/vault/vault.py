@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final, Literal, NoReturn
 
 from orchestrator_nb.errors import UserError, VaultError, VaultLocked
+from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.secret import Hidden, Secret, fingerprint
 from orchestrator_nb.vault import files
 from orchestrator_nb.vault.digests import Digests
@@ -104,6 +105,7 @@ class Vault:
         self._timer: Timer | None = None
         self._held: dict[str, Entry] = {}
         self._fps: dict[str, str] = {}
+        self._sought: tuple[dict[str, Entry], Forms] = {}, NOTHING
         self._known: frozenset[str] = frozenset()
         self._leases: Counter[str] = Counter()
         self._waiting: list[Callable[[], None]] = []
@@ -145,6 +147,20 @@ class Vault:
     def knows(self, name: str) -> bool:
         """Whether there is such a key, as far as this process has seen."""
         return name in self._known
+
+    @property
+    def forms(self) -> Forms:
+        """Its keys as something to look for in a text; none while it is locked. Asked before every call, so it costs nothing until the keys change."""
+        if not self._held:
+            return NOTHING
+        if self._sought[0] is not self._held:
+            with self._guard:
+                keys = [
+                    (entry.value, f"[key {name}]", f"{name} (fp:{self._fps[name]})")
+                    for name, entry in self._held.items()
+                ]
+                self._sought = self._held, Forms(Sought(*key) for key in keys)
+        return self._sought[1]
 
     # Opening and closing
 
@@ -501,6 +517,13 @@ def _present(name: str, entries: Entries) -> str:
         known = ", ".join(sorted(entries)) or "none yet"
         raise UserError(f"the vault has no key {name!r}; it has: {known}.")
     return name
+
+
+def without_keys(text: str) -> str:
+    """The text with a mark in place of every key that a vault of this process has open."""
+    for vault in tuple(_vaults):
+        text = vault.forms.without(text)
+    return text
 
 
 def _watch(owner: weakref.ref[Vault], timer: Timer, ended: threading.Event) -> None:
