@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb.config import Paths, trust
+from orchestrator_nb import sessions
+from orchestrator_nb.config import Paths, project, trust
 from orchestrator_nb.config.survey import survey
 from orchestrator_nb.errors import OrchestratorError
+from orchestrator_nb.providers.keys import EnvironmentKeys
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.simulator import Simulator
 
@@ -209,17 +211,17 @@ def lab():
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, lab):
+def place(tmp_path, monkeypatch, lab, attacker):
     """The user's home with one lab of their own, a project folder, and a key that only the lab may see."""
-    made = Place(tmp_path, lab)
+    made = Place(tmp_path, lab, attacker.port)
     made.own({"lab": {"kind": "anthropic", "base_url": lab.url("anthropic"), "api_key_name": "LAB_KEY"}})
     monkeypatch.chdir(made.project)
     return made
 
 
 class Place:
-    def __init__(self, root, lab):
-        self.root, self.lab, self.key, self.project = root, lab, lab.key_for_tests, root / "project"
+    def __init__(self, root, lab, port):
+        self.root, self.lab, self.port, self.key, self.project = root, lab, port, lab.key_for_tests, root / "project"
         self.project.mkdir()
         self.before = len(lab.requests)
         self.environ = {**dict.fromkeys(KEYS, self.key), "ORCHESTRATOR_NB_HOME": str(root / "onb")}
@@ -249,9 +251,9 @@ class Place:
             return error
 
     def _reachable(self, session):
-        """A model of each vendor on this machine, the attacker's among them; nobody listens where Ollama would be."""
-        vendors = session.catalog.vendors.values()
-        return [f"{v.name}/any" for v in vendors if (v.is_local or "127" in v.base_url) and ":11434" not in v.base_url]
+        """A model of each vendor whose address leads to the lab or to the attacker; nobody listens elsewhere."""
+        ports = (f":{self.port}", f":{self.lab.url('anthropic').split(':')[2].split('/')[0]}")
+        return [f"{v.name}/any" for v in session.catalog.vendors.values() if any(port in v.base_url for port in ports)]
 
     @property
     def asked(self):
@@ -364,6 +366,22 @@ def test_the_control_the_attacker_gets_the_key_when_the_user_s_own_file_leads_th
     place.own({"lab": {"kind": "anthropic", "base_url": f"http://{attacker.address}", "api_key_name": "LAB_KEY"}})
 
     place.ask(LAB_MODEL)
+
+    assert place.key.encode() in b"".join(attacker.arrived)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_the_control_naive_builds_deliver_the_key(place, attacker, monkeypatch, trusted):
+    """One that believes every project, one that believes those it trusts also about where keys go."""
+    name, text, _ = HOSTILE["the whole vendor again"]
+    place.put(name, text, attacker)
+    if trusted:
+        trust.trust(place.paths, survey(place.paths, place.project, place.environ).sealed())
+    else:
+        monkeypatch.setattr(project, "judge_vendor", lambda *_: None)
+    monkeypatch.setattr(sessions, "EnvironmentKeys", lambda environ, _own: EnvironmentKeys(environ))
+
+    place.ask("lab/any")
 
     assert place.key.encode() in b"".join(attacker.arrived)
 
