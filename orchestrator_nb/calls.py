@@ -5,15 +5,13 @@ Nothing here has an identity or does I/O; equal content is equal. Ids, rows and 
 
 from __future__ import annotations
 
-import hashlib
-import json
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from orchestrator_nb.canonical import canonical, digest, plain, quoted
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.messages import Message, Part, Text, Thinking, ToolCall
 
@@ -65,7 +63,7 @@ class Params:
     @cached_property
     def canonical(self) -> str:
         """`given` as canonical JSON; all requests of a grid share their parameters, so it is made once."""
-        return _canonical(self.given)
+        return canonical(plain(self.given))
 
 
 @dataclass(frozen=True)
@@ -90,52 +88,32 @@ class Request:
         """The text of the last user turn."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """SHA-256 (hex) over canonical JSON of a named list of fields and a version. Never depends on a secret."""
+        """SHA-256 (hex) over canonical JSON of a named list of fields and a version. Never depends on a secret.
+
+        The store asks for it when the call starts, the frame when all are done: it is made once. `records.request_record` names the fields.
+        """
         vendor = self.model.vendor
         fields = (  # in the order of their names, as canonical JSON has them
-            f'"kind":{_quoted(vendor.kind)}',
+            f'"kind":{quoted(vendor.kind)}',
             f'"messages":[{",".join(map(_message_json, self.messages))}]',
-            f'"model":{_quoted(self.model.id)}',
-            f'"origin":{_quoted(vendor.base_url)}',
+            f'"model":{quoted(self.model.id)}',
+            f'"origin":{quoted(vendor.base_url)}',
             f'"params":{self.params.canonical}',
             f'"sample":{self.sample}',
-            f'"system":{"null" if self.system is None else _quoted(self.system)}',
+            f'"system":{"null" if self.system is None else quoted(self.system)}',
             f'"v":{KEY_VERSION}',
         )
-        return hashlib.sha256(f"{{{','.join(fields)}}}".encode()).hexdigest()
-
-
-_quoted = json.encoder.encode_basestring_ascii
-_encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        return digest(f"{{{','.join(fields)}}}")
 
 
 def _message_json(message: Message) -> str:
-    """`_canonical` with a short way for the usual message, one piece of text: a frame of 100,000 rows asks for as many keys."""
+    """`canonical` with a short way for the usual message, one piece of text: a frame of 100,000 rows asks for as many keys."""
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text:
-        return f'{{"parts":[{{"text":{_quoted(parts[0].text)},"type":"Text"}}],"role":{_quoted(message.role)},"type":"Message"}}'
-    return _canonical(message)
-
-
-def _canonical(value: Any) -> str:
-    return _encoder.encode(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    """JSON types only: dataclasses by name and fields, bytes as base64."""
-    match value:
-        case bytes():
-            return b64encode(value).decode()
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case str() | int() | float() | bool() | None:
-            return value
-        case _:
-            return {"type": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+        return f'{{"parts":[{{"text":{quoted(parts[0].text)},"type":"Text"}}],"role":{quoted(message.role)},"type":"Message"}}'
+    return canonical(plain(message))
 
 
 @dataclass(frozen=True, slots=True)

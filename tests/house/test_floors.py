@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "orchestrator_nb"
 
 FLOORS = [
-    {"messages", "catalog", "calls", "errors", "secret", "needles", "forms", "types", "runs"},  # values
-    {"config", "vault", "providers", "pricing", "structured"},  # one outside thing each
+    {"messages", "catalog", "calls", "canonical", "records", "errors", "secret", "needles", "forms", "types", "runs"},  # values
+    {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis", "traces"},  # things made of calls
     {"job", "line", "keyring", "vaulted"},  # a grid on its way, the way, and the keys for it

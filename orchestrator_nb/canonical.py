@@ -1,0 +1,42 @@
+"""One text for one value: JSON with sorted names, no spaces, ASCII only, no NaN. What is hashed or compared goes through here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+quoted = json.encoder.encode_basestring_ascii
+"""A string as JSON in ASCII."""
+_encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical(value: Any) -> str:
+    """A JSON value as its one text. Raises `ValueError` for NaN, infinities and what nests too deeply, `TypeError` for what is no JSON."""
+    try:
+        return _encoder.encode(value)
+    except RecursionError:
+        raise ValueError("it nests too deeply to be written as JSON.") from None
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text, in hex. A canonical text is ASCII, so that there is one way to encode it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """JSON types only: dataclasses by name and fields, bytes as base64."""
+    match value:
+        case bytes():
+            return b64encode(value).decode()
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case str() | int() | float() | bool() | None:
+            return value
+        case _:
+            return {"type": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in fields(value)}}
