@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from orchestrator_nb.magics.awaiting import Transformer, transformer
 from orchestrator_nb.magics.cell import Magics
 from orchestrator_nb.magics.complete import Known, matcher
+from orchestrator_nb.magics.net import spread
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.magics.terminal import guard, release
 
@@ -24,6 +25,7 @@ class Loaded:
     names: tuple[str, ...]
     transform: Transformer
     matcher: Callable[[Any], Any]
+    take_net_back: Callable[[], None]
 
 
 _LOADED: WeakKeyDictionary[Shell, Loaded] = WeakKeyDictionary()
@@ -41,7 +43,8 @@ def load(shell: Shell) -> None:
     loaded = Loaded(
         names,
         transformer(names, kernel=hasattr(shell, "kernel")),
-        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns)),
+        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns, magics.profile_names)),
+        spread(shell),
     )
     shell.input_transformers_post.append(loaded.transform)
     shell.Completer.custom_matchers.append(loaded.matcher)
@@ -58,6 +61,7 @@ def unload(shell: Shell) -> None:
         shell.magics_manager.magics["line"].pop(name, None)
     shell.input_transformers_post.remove(loaded.transform)
     shell.Completer.custom_matchers.remove(loaded.matcher)
+    loaded.take_net_back()
     release(shell)
 
 
