@@ -261,7 +261,7 @@ class Vault:
     def put(self, name: str, vendor: str, value: Hidden, origins: Iterable[str]) -> Fact:
         """Add a key, or replace its value (its origins too). ``value`` stays the caller's. Raises `VaultLocked`, `UserError` for what is no key or name."""
         require_name(name), require_value(value)
-        bound, now = frozenset(origins), self._wall()
+        bound, now = frozenset(origins), float(int(self._wall()))  # as the file has it
         with self._changing() as (header, entries):
             created = entries[name].created if name in entries else now
             entry = entries[name] = Entry(name, value.use(Hidden), vendor, bound, created, now)
