@@ -127,8 +127,8 @@ def test_without_a_person_the_cell_fails_and_the_sentence_says_what_to_do(folder
         assert reply["status"] == "error"
         assert reply["evalue"] == (
             "a key does not belong into a cell: it was taken out of In, this cell, IPython's history, story.ipynb and"
-            " story-checkpoint.ipynb. If the notebook was saved, synced or shared before, replace the key at its vendor."
-            " Run: %vault set NAME"
+            " story-checkpoint.ipynb. Where JupyterLab asks about a changed file, choose Overwrite."
+            " If the notebook was saved, synced or shared before, replace the key at its vendor. Run: %vault set NAME"
         )
         assert key not in str(reply)
         assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"
