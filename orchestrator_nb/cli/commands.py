@@ -165,9 +165,11 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
     'config migrate' brings the settings files to their current form.
     """
     if key == "migrate" and value is None:
-        return click.echo(for_shell(_migrated(dry_run=dry_run)))
-    if (new and key != "profile") or ((new or profile) and value is None):
-        raise click.UsageError("--new goes with 'config profile NAME', --profile with 'config KEY VALUE'.")
+        return click.echo(_migrated(dry_run=dry_run))
+    if dry_run or (new and key != "profile") or ((new or profile) and value is None):
+        raise click.UsageError(
+            "--new goes with 'config profile NAME', --profile with 'config KEY VALUE', --dry-run with 'config migrate'."
+        )
     settings = _written(key, value, profile, new=new) if key and value is not None else _loaded()
     if key == "profiles":
         return _print_profiles(settings)
@@ -208,9 +210,9 @@ def _print_origin(key: str, origin: Origin) -> None:
 
 
 def _print_profiles(config: Config) -> None:
-    from orchestrator_nb.config import profiles  # as above
+    from orchestrator_nb.config import list_profiles  # as above
 
-    for facts in profiles(config):
+    for facts in list_profiles(config):
         sets = ", ".join(f"{key} = {value!r}" for key, value in facts.sets.items())
         mark, vault = "*" if facts.active else " ", "vault" if facts.has_vault else "no vault"
         click.echo(f"{mark} {facts.name:<20} {vault:<10} {sets}".rstrip())

@@ -64,6 +64,10 @@ class Magics:
         """What Tab offers as a setting."""
         return self.session.config.keys()
 
+    def profile_names(self) -> Sequence[str]:
+        """What Tab offers as a profile."""
+        return tuple(self.session.config.profiles)
+
     def _begin(self, text: str, body: str) -> Asked | None:
         from orchestrator_nb.magics.asking import begin  # floor 4 and pandas: not before the first use
 

@@ -116,7 +116,7 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
         configuration.choose_profile(given.value, Paths.find(os.environ), Path.cwd(), os.environ, new=given.new)
-    elif given.new or (given.profile is not None and given.value is None):
+    elif given.new or given.dry_run or (given.profile is not None and given.value is None):
         raise words.misused()
     elif given.value is not None:
         session = magics.session
@@ -131,7 +131,7 @@ def _shown(config: Config, key: str | None, profile: str | None) -> pd.DataFrame
     if key is None:
         return pd.DataFrame(map(partial(_setting, config), config.keys()))
     if key == "profiles":
-        return pd.DataFrame(map(_profile, configuration.profiles(config)))
+        return pd.DataFrame(map(_profile, configuration.list_profiles(config)))
     if profile not in {None, config.settings.profile}:
         _say(f"{key} = {config.profiles[profile].values[key].value!r} in profile {profile}")
     else:

@@ -21,6 +21,7 @@ class Known:
     models: Callable[[], Sequence[str]]
     settings: Callable[[], Sequence[str]]
     variables: Mapping[str, Any]
+    profiles: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +132,28 @@ def _command(rest: str, known: Known) -> Suggestions:
     words = re.split(r"\s+", rest)
     if len(words) == 1:
         return _starting(words[0], [command.name for command in COMMANDS], "command")
+    if words[0] == "config":
+        return _config(words[1:], known)
     if len(words) > 2:
         return Suggestions(words[-1], ())
     name, word = words
-    if name in ("config", "why"):
+    if name == "why":
         return _starting(word, known.settings(), "setting")
     if name == "models":
         return _starting(word, known.models(), "model")
     options = {"simulate": ("on", "off"), "last": ("--trace",), "trust": ("--yes", "--forget", "--list")}
     return _starting(word, options.get(name, ()), "value")
+
+
+def _config(words: list[str], known: Known) -> Suggestions:
+    *earlier, word = words
+    if not earlier:
+        return _starting(word, [*known.settings(), "profiles", "migrate"], "setting")
+    if earlier == ["profile"] or earlier[-1] == "--profile":
+        return _starting(word, known.profiles(), "profile")
+    options = {"profile": ("--new",), "migrate": ("--dry-run",)}
+    fits = len(earlier) > 1 or earlier[0] == "migrate"  # options come after the value
+    return _starting(word, options.get(earlier[0], ("--profile",)) if fits else (), "option")
 
 
 def _starting(fragment: str, names: Iterable[str], kind: str) -> Suggestions:

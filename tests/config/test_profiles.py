@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator_nb.config import choose_profile, profiles
+from orchestrator_nb.config import choose_profile, list_profiles
 from orchestrator_nb.config.paths import PROFILE, Paths
 from orchestrator_nb.config.yaml import read
 from orchestrator_nb.errors import ConfigError
@@ -182,7 +182,7 @@ def test_the_list_says_what_each_sets_and_whether_it_has_a_vault(home):
     home.user("profile: work\nprofiles: {work: {model: opus, params: {seed: 2}}, a: {}}\n")
     home.write(home.paths.vault("a"), "")
 
-    found = profiles(home.load())
+    found = list_profiles(home.load())
 
     assert [(p.name, p.active, dict(p.sets), p.has_vault) for p in found] == [
         ("default", False, {}, False),
