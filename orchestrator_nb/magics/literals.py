@@ -36,11 +36,13 @@ def refuse(shell: Shell, literal: Hidden, advice: str) -> UserError:
     began = time.monotonic()
     outcome = scrub_shell(shell, literal)
     _Refusal(shell, literal, began).watch()
+    if not outcome.cleaned and not outcome.left:
+        return argument(advice)
     return UserError(_sentence(outcome.cleaned, outcome.left, advice))
 
 
 def argument(advice: str) -> UserError:
-    """The error for a key that was written somewhere else than in a cell."""
+    """The error for a key that was given as an argument where no cell keeps it."""
     return UserError(f"a key is not taken as an argument, where tracebacks and histories keep it. {advice}")
 
 

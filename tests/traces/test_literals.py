@@ -74,6 +74,9 @@ def run(folder, magic, key, monkeypatch):
         assert running.run(SETUP).status == "ok"
         assert running.run("1 + 1").status == "ok"
         shown = running.run(cell)
+        assert (
+            running.run("get_ipython().history_manager.writeout_cache()").status == "ok"
+        )  # not when its thread gets to it
         left = on_disk(folder, key)
         assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"
         return shown, running.value("held()"), left, path
