@@ -343,7 +343,7 @@ def _law(seed, own, theirs, today, model, said_of):
         assert migrate(paths).startswith("nothing to migrate")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @_any_old_files
 def test_whatever_the_old_files_look_like_the_new_ones_mean_the_same(**drawn):
     _law(**drawn)
