@@ -47,8 +47,6 @@ def argument(advice: str) -> UserError:
 
 
 def _sentence(cleaned: tuple[str, ...], left: tuple[str, ...], advice: str) -> str:
-    if not cleaned and not left:
-        return str(argument(advice))
     said = [f"a key does not belong into a cell: it was taken out of {_listed(cleaned)}." if cleaned else ""]
     said += [f"It still is in {place}." for place in left]
     if any(name.endswith(".ipynb") for name in cleaned):  # it compares the file's hash, whatever its time
