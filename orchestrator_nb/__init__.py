@@ -60,7 +60,7 @@ def refused(literals: Iterable[Hidden], advice: str) -> UserError:
 
     shell = get_ipython()
     errors = [refuse(shell, literal, advice) for literal in literals] if shell else [argument(advice)]
-    return errors[0]
+    return max(errors, key=lambda error: len(str(error)))  # the one that cleaned most
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -163,7 +163,7 @@ class Keyring:
         require_name(name)
         self.open()
         where = given or self._origins_until_now(name) or self.origins_for(name)
-        return self._put(name, sources.ask(f"Value of {name}: ", "the value"), where)
+        return self._put(name, sources.ask(f"Value of {name}: ", sources.VALUE_ELSE), where)
 
     def remove(self, name: str) -> None:
         """Forget a key. Raises `UserError` when there is none of that name."""
@@ -282,6 +282,11 @@ class Keyring:
         return VaultLocked(f"the vault locked itself during the run and stays locked: {said}.")
 
     # Small parts
+
+    def names(self) -> Sequence[str]:
+        """Names to choose from: what the settings know, and what is in the vault while it is open."""
+        stored = [fact.name for fact in self.vault.facts()] if self.vault.is_open else []
+        return tuple(dict.fromkeys((*self.known_names(), *stored)))
 
     def known_names(self) -> Sequence[str]:
         """The names of keys that the user's own vendors use."""

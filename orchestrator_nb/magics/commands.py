@@ -16,7 +16,7 @@ from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.config import Config, Paths
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.magics import trust
+from orchestrator_nb.magics import trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
 def run(line: str, magics: Magics) -> Any:
     """Does what the line says. Raises `UserError` with the nearest word when there is no such command."""
+    if line.split(maxsplit=1)[:1] == ["vault"]:  # which has its own way with a quote that is never closed
+        return vault.run(line.split(maxsplit=1)[1] if len(line.split()) > 1 else "", magics)
     name, *words = split(line) or ["help"]
     if (command := _COMMANDS.get(name)) is None:
         if "--" in line or name in magics.model_names():
             raise UserError(f"%llm has no command {name!r}; to ask a model write %%llm, with the prompt below it.")
-        raise UserError(f"%llm has no command {name!r}{nearest(name, tuple(_COMMANDS))} %llm help lists them.")
+        raise UserError(f"%llm has no command {name!r}{nearest(name, (*_COMMANDS, 'vault'))} %llm help lists them.")
     usage = next(c.usage for c in COMMANDS if c.name == name)
     return command(magics, Words(usage, words))
 

@@ -29,6 +29,8 @@ FILE: Final = "ORCHESTRATOR_NB_PASSWORD_FILE"
 COMMAND: Final = "ORCHESTRATOR_NB_PASSWORD_COMMAND"
 COMMAND_WAIT_S: Final = 60.0
 
+_ELSE: Final = f"the password here; name a file or a command that has it, with {FILE} or {COMMAND}"
+VALUE_ELSE: Final = "the key here; %vault import takes it from the environment or a .env file"
 _BOTH: Final = f"{FILE} and {COMMAND} are both set; keep one of them."
 
 
@@ -166,13 +168,11 @@ def tell(text: str) -> None:
         print(text, file=sys.stdout if _in_kernel() else sys.stderr, flush=True)
 
 
-def ask(prompt: str, what: str = "the password") -> Hidden:
-    """A hidden line from the person. Raises `VaultLocked` when there is nobody to ask for ``what``, `NothingEntered`, `PromptInterrupted`."""
+def ask(prompt: str, else_: str = _ELSE) -> Hidden:
+    """A hidden line from the person. Raises `NothingEntered`, `PromptInterrupted`, and `VaultLocked` when there is nobody to ask: ``else_`` is what to do then."""
     answer = _answer(prompt) if somebody_is_there() else None
     if answer is None:
-        raise VaultLocked(
-            f"nobody can be asked for {what} here; name a file or a command that has the password, with {FILE} or {COMMAND} (docs/vault.md)."
-        )
+        raise VaultLocked(f"nobody can be asked for {else_} (docs/vault.md).")
     if not len(answer):
         raise NothingEntered
     return answer

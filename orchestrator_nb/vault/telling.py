@@ -8,7 +8,7 @@ from typing import Final
 from orchestrator_nb.vault.kdf import RECOMMENDED_ITERATIONS
 from orchestrator_nb.vault.vault import Fact, Status
 
-ADVICE: Final = "a good password is four or five words that nobody would put together, or 15 signs"
+ADVICE: Final = "A good password is four or five words that nobody would put together, or 15 signs or more; nobody can recover it"
 """Said before a new password is asked for."""
 
 _SPANS: Final = ((86_400, "day"), (3_600, "h"), (60, "min"))
@@ -52,7 +52,7 @@ def age(fact: Fact, now: float) -> str:
 
 def span(seconds: float, parts: int = 2) -> str:
     """``7 h 59 min``, ``3 days``, ``14 min``; below a minute ``40 s``."""
-    rest, said = int(seconds), []
+    rest, said = round(seconds), []
     for size, unit in _SPANS:
         count, rest = divmod(rest, size)
         if count:
