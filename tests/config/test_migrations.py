@@ -129,6 +129,20 @@ def test_the_originals_are_kept_and_an_earlier_copy_is_never_touched(home):
         assert (paths.config / f"{name}.v1").read_text() == "of last year"
 
 
+def test_a_model_cannot_be_set_beside_its_older_form_until_that_is_migrated(home):
+    paths = put(home.paths, OLD["predecessor"])
+
+    with pytest.raises(
+        ConfigError, match=r"^config: model: .*config.yaml has it in an older form; .*%llm config migrate"
+    ):
+        home.load().set_user("model", "opus")
+    assert texts(paths) == OLD["predecessor"]
+
+    migrate(paths)
+    assert home.load().set_user("model", "opus").settings.model == "opus"
+    assert "'gemini-3.8-flash' instead" in paths.settings.read_text()  # about the name that was there
+
+
 def test_files_that_need_nothing_are_left_alone(home):
     assert migrate(home.paths).startswith("nothing to migrate")
     assert not home.paths.config.exists()

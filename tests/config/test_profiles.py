@@ -199,3 +199,18 @@ def test_what_is_written_reads_as_yaml(home):
         "profiles": {"work": {"roles": {"Judge": "Say: yes"}}},
         "profile": "work",
     }
+
+
+def test_the_variable_is_followed_in_a_running_process(home):
+    home.user("profiles: {work: {model: opus}}\n")
+    environ = {}
+    config = home.load(environ)
+    assert config.refreshed() is config
+
+    environ["ORCHESTRATOR_NB_PROFILE"] = "work"
+    assert config.refreshed().settings.model == "opus"
+    environ["ORCHESTRATOR_NB_PROFILE"] = "wrok"
+    with pytest.raises(ConfigError, match="ORCHESTRATOR_NB_PROFILE"):
+        config.refreshed()
+    del environ["ORCHESTRATOR_NB_PROFILE"]
+    assert config.refreshed() is config
