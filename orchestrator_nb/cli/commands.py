@@ -13,6 +13,7 @@ import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +185,7 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
 def _migrated(*, dry_run: bool) -> str:
     from orchestrator_nb.config import Paths, migrate  # pydantic, which help must not wait for
 
-    return migrate(Paths.find(os.environ), dry_run=dry_run)
+    return migrate(Paths.find(Veiled(os.environ)), dry_run=dry_run)
 
 
 def _loaded() -> Config:
@@ -197,7 +198,8 @@ def _written(key: str, value: str, profile: str | None, *, new: bool) -> Config:
     from orchestrator_nb.config import Paths, choose_profile  # pydantic, which help must not wait for
 
     if key == "profile" and profile is None:  # also away from one that is not there, with which no session opens
-        fresh = choose_profile(value, Paths.find(os.environ), Path.cwd(), os.environ, new=new)
+        environ = Veiled(os.environ)
+        fresh = choose_profile(value, Paths.find(environ), Path.cwd(), environ, new=new)
     else:
         fresh = _loaded().set_user(key, value, profile)
     if notice := fresh.hiding(key, profile):

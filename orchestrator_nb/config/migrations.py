@@ -76,7 +76,9 @@ def _read(path: Path) -> str | None:
 
 def _require_lines(path: Path, text: str | None) -> None:
     if text is not None and version(text) < VERSION and root(text) is None:
-        raise ConfigError("is written in braces as a whole, which is not rewritten; it goes on loading.", where=str(path))
+        raise ConfigError(
+            "is written in braces as a whole, which is not rewritten; it goes on loading.", where=str(path)
+        )
 
 
 def _current(texts: Texts, catalog: Catalog) -> Texts:

@@ -22,6 +22,7 @@ from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     from orchestrator_nb.config.profiles import ProfileFacts
@@ -113,11 +114,12 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
         ("--profile", {"metavar": "NAME"}),
         ("--dry-run", _SWITCH),
     )
+    environ = Veiled(os.environ)  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
-        _say(configuration.migrate(Paths.find(os.environ), dry_run=given.dry_run))
+        _say(configuration.migrate(Paths.find(environ), dry_run=given.dry_run))
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
-        configuration.choose_profile(given.value, Paths.find(os.environ), Path.cwd(), os.environ, new=given.new)
+        configuration.choose_profile(given.value, Paths.find(environ), Path.cwd(), environ, new=given.new)
     elif given.new or given.dry_run or (given.profile is not None and given.value is None):
         raise words.misused()
     elif given.value is not None:

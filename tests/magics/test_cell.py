@@ -1,8 +1,12 @@
 """``%%llm`` in a plain shell, as a terminal or a script has it: what is asked, what is bound, what fails the cell."""
 
+import os
+import traceback
+
 import pandas as pd
 import pytest
 
+from orchestrator_nb.config import choose_profile
 from orchestrator_nb.errors import OrchestratorError
 
 
@@ -230,6 +234,24 @@ def test_a_cell_says_how_to_leave_a_profile_that_is_not_there_and_that_works(she
     run(shell, "%llm config profile default")
 
     run(shell, "%%llm sonnet --quiet\nhi")
+
+
+def test_no_frame_of_a_failing_switch_shows_the_environment(shell, monkeypatch):
+    """It may hold keys, and a traceback can show the values of variables."""
+    monkeypatch.setenv("SOME_API_KEY", "sk-canary-0123456789")
+    failure = shell.run_cell("%llm config profile wrok").error_in_exec
+    with pytest.raises(OrchestratorError) as control:
+        choose_profile("wrok", shell.session.config.paths, None, os.environ)
+
+    assert "sk-canary" in shown(control.value)
+    assert "sk-canary" not in shown(failure)
+
+
+def shown(error):
+    """The variables of our frames, as a verbose traceback prints them."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if "/orchestrator_nb/" in frame.f_code.co_filename]
+    assert len(frames) > 2
+    return repr([frame.f_locals for frame in frames])
 
 
 def test_last_shows_the_run_again_and_trace_the_whole_stack(shell, capsys):
