@@ -8,7 +8,9 @@ from typing import Final
 from orchestrator_nb.vault.kdf import RECOMMENDED_ITERATIONS
 from orchestrator_nb.vault.vault import Fact, Status
 
-ADVICE: Final = "A good password is four or five words that nobody would put together, or 15 signs or more; nobody can recover it"
+ADVICE: Final = (
+    "A good password is four or five words that nobody would put together, or 15 signs or more; nobody can recover it"
+)
 """Said before a new password is asked for."""
 
 _SPANS: Final = ((86_400, "day"), (3_600, "h"), (60, "min"))
@@ -23,7 +25,7 @@ def about(status: Status, facts: Sequence[Fact] | None, profile: str, now: float
     weak = status.kdf is not None and status.kdf.weak
     yield f"password   stretched by {status.kdf}{f'; {RECOMMENDED_ITERATIONS:,} are recommended: vault.iterations' if weak else ''}"
     if facts is None:
-        yield "keys       not shown while it is locked; %vault unlock asks for the password."
+        yield "keys       not shown while it is locked; %vault list asks for the password."
         return
     yield f"locks      after {span(status.idle_left_s)} without use, in {span(status.limit_left_s)} in any case"
     yield f"keys       {len(facts) or 'none yet; %vault set NAME asks for one'}"

@@ -42,7 +42,7 @@ class Kernel:
     def run(self, code: str, interrupt_when=None, timeout: float = 30, answers=()) -> Shown:
         """Runs a cell to idle. ``interrupt_when(shown)`` decides, after each message, to press the interrupt button once.
 
-        ``answers`` are typed at its hidden prompts, in turn; a function is called when its prompt is there. ``None``: the front end takes no input.
+        ``answers`` are typed at its hidden prompts, in turn; a function of what is shown by then is called when its prompt is there; `None` answers nothing. ``None``: the front end takes no input.
         """
         asked = self.client.execute(code, allow_stdin=answers is not None, stop_on_error=False)
         shown, pressed, answers = Shown(), None, iter(answers or ())
@@ -73,7 +73,7 @@ class Kernel:
         assert request["password"], f"shown while it is typed: {request['prompt']}"
         shown.prompts.append(request["prompt"])
         answer = next(answers, "")
-        answer = answer() if callable(answer) else answer
+        answer = answer(shown) if callable(answer) else answer
         if answer is not None:
             self.client.input(answer)
 
