@@ -89,13 +89,14 @@ def test_a_key_in_a_cell_is_gone_from_everywhere_and_the_message_says_from_where
     key = "sk-proj-" + secrets.token_urlsafe(30)
     shown, held, left, path = run(folder, "keep", key, monkeypatch)
     assert (held, left, on_disk(folder, key)) == ([], [], [])
-    assert shown.reply["status"] == "ok"  # only then a notebook takes the new text
+    assert shown.reply["status"] == "ok", shown  # only then a notebook takes the new text
     (payload,) = shown.reply["payload"]
     assert (payload["text"], payload["replace"]) == ("%keep set OPENAI_API_KEY", True)  # run again, it asks
     nbformat.validate(nbformat.read(path, 4))
     rows = sqlite3.connect(folder / "ipython/profile_default/history.sqlite").execute("SELECT source_raw FROM history")
-    fp = fingerprint(key)
-    assert [row for (row,) in rows if row.startswith("%keep")] == [f"%keep set OPENAI_API_KEY [key fp:{fp}]"]
+    [row] = [row for (row,) in rows if row.startswith("%keep")]
+    assert row.startswith("%keep set OPENAI_API_KEY [key fp:")
+    assert fingerprint(key) not in row  # it may be a password, whose fingerprint could be compared with those of guesses
 
 
 @pytest.mark.slow
