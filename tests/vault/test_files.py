@@ -270,6 +270,14 @@ def test_a_writer_that_is_killed_leaves_a_vault_with_all_it_acknowledged(runs, t
     assert found["acknowledged"] > 2 * runs
 
 
+@pytest.mark.parametrize("runs", [6, pytest.param(100, marks=pytest.mark.soak)])
+def test_a_password_change_that_is_killed_leaves_a_vault_that_opens_with_one_of_the_two(runs, tmp_path, figures):
+    found = crashes("kills-of-changes", tmp_path, runs, timeout=60 + runs)
+    figures("kill -9 during password changes", found)
+    assert found["neither"] == 0
+    assert found["changes"] >= runs
+
+
 @pytest.mark.parametrize(("writers", "each"), [(4, 8), pytest.param(4, 25, marks=pytest.mark.soak)])
 def test_writers_at_the_same_time_lose_nothing(writers, each, tmp_path, figures):
     found = crashes("writers", tmp_path, writers, each, "locked")

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vault_at_hand import OLD, Pbkdf2, content, made_in, put, value_of, vault_in
+from vault_at_hand import NEW, OLD, Pbkdf2, content, made_in, put, value_of, vault_in
 
 from orchestrator_nb.errors import VaultError
 from orchestrator_nb.secret import Hidden
@@ -83,6 +83,33 @@ def kills(folder, runs):
         expected = found or expected
     left = len([entry for entry in path.parent.iterdir() if entry.name.startswith(".")])
     return {"runs": runs, "acknowledged": acknowledged, "broken": broken, "lost": lost, "left aside by the last": left}
+
+
+def kills_of_changes(folder, runs):
+    """Each child changes the password to and fro; whoever comes next must get in with one of the two, and find all keys."""
+    path = new_vault(folder)
+    passwords = {OLD, NEW}
+
+    def change(say):
+        now = OLD if content(path, OLD) else NEW
+        while True:
+            (other,) = passwords - {now}
+            vault_in(folder).change_password(Hidden(now), Hidden(other))
+            now = other
+            say("changed")
+
+    neither = changes = 0
+    dice = random.Random(7)
+    for _ in range(runs):
+        pid, said = child(change)
+        said.readline()
+        time.sleep(dice.uniform(0, 0.12))  # anywhere within a change
+        end(pid)
+        changes += 1 + len(said.read().splitlines())
+        said.close()
+        opening = [content(path, password) for password in passwords]
+        neither += sorted(opening, key=bool) != [None, {"FIRST": KEY}]
+    return {"runs": runs, "changes": changes, "neither": neither}
 
 
 def writers(folder, count, each, how):
@@ -182,7 +209,13 @@ def readonly():
 def main(what, folder=None, *rest):
     folder = folder and Path(folder)
     numbers = [int(word) if word.isdigit() else word for word in rest]
-    tasks = {"kills": kills, "writers": writers, "holder": holder, "forked-holder": forked_holder}
+    tasks = {
+        "kills": kills,
+        "kills-of-changes": kills_of_changes,
+        "writers": writers,
+        "holder": holder,
+        "forked-holder": forked_holder,
+    }
     found = readonly() if what == "readonly" else tasks[what](folder, *numbers)
     sys.stdout.write(json.dumps(found))
 
