@@ -11,10 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from orchestrator_nb.errors import OrchestratorError, ProviderError, UserError
     from orchestrator_nb.messages import Image, Message, Text
+    from orchestrator_nb.secret import Hidden
     from orchestrator_nb.sessions import Session, session
 
 __version__ = "0.1.0"
@@ -47,6 +50,17 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def refused(literals: Iterable[Hidden], advice: str) -> UserError:
+    """The error to raise for keys that were written into code. In a notebook they are taken out of the cell and its histories first."""
+    from IPython.core.getipython import get_ipython  # only on this way
+
+    from orchestrator_nb.magics.literals import argument, refuse
+
+    shell = get_ipython()
+    errors = [refuse(shell, literal, advice) for literal in literals] if shell else [argument(advice)]
+    return max(errors, key=lambda error: len(str(error)))  # the one that cleaned most
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -7,12 +7,17 @@ import platform
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.config import Config
+from orchestrator_nb.errors import VaultError
+from orchestrator_nb.providers.keys import synonyms
+from orchestrator_nb.vault import files, sources, telling
+from orchestrator_nb.vault.vault import Vault
 
 _PACKAGES = (
     "orchestrator-nb",
@@ -36,9 +41,16 @@ class Check:
     text: str
 
 
-def examine(config: Config, environ: Mapping[str, str], *, simulating: bool) -> list[Check]:
-    """All checks, in the order in which a person would mend things."""
-    return [*_python(), *_folders(config), *_settings(config), *_vendors(config, environ, simulating=simulating)]
+def examine(config: Config, environ: Mapping[str, str], vault: Vault, *, simulating: bool) -> list[Check]:
+    """All checks, in the order in which a person would mend things. Asks for no password: of a locked vault it says that it is locked."""
+    where = _Keys(vault, environ)
+    return [
+        *_python(),
+        *_folders(config),
+        *_settings(config),
+        *_vault(vault, environ),
+        *_vendors(config, where, simulating=simulating),
+    ]
 
 
 def _python() -> Iterator[Check]:
@@ -79,18 +91,62 @@ def _settings(config: Config) -> Iterator[Check]:
     yield Check("default model", None, default or "none: name a model in each cell, or set one: %llm config model NAME")
 
 
-def _vendors(config: Config, environ: Mapping[str, str], *, simulating: bool) -> Iterator[Check]:
+def _vault(vault: Vault, environ: Mapping[str, str]) -> Iterator[Check]:
+    try:
+        status = vault.status()
+    except VaultError as error:
+        yield Check("vault", False, str(error))
+    else:
+        [first, *_] = telling.about(status, None, vault.path.stem, 0.0)
+        left = f", locks in {telling.span(status.idle_left_s)} without use" if status.state == "open" else ""
+        yield Check("vault", True if status.state == "open" else None, first + left)
+    for path in (copy for copy in files.backups(vault.path) if copy.exists() and _readable_by_others(copy)):
+        yield Check("vault", False, f"others may read {path.name}; run: chmod 600 '{path}'")
+    source = sources.FILE if environ.get(sources.FILE) else sources.COMMAND
+    if problem := sources.problem(environ):
+        yield Check("password", False, problem)
+    elif environ.get(source):
+        yield Check("password", True, f"comes from {source}; nobody is asked")
+
+
+def _readable_by_others(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+class _Keys:
+    """Where a vendor's key comes from, as far as that can be told without a password."""
+
+    def __init__(self, vault: Vault, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._fps: dict[str, str] = {}
+        self._locked = False
+        with suppress(VaultError):  # told already
+            self._locked = vault.exists and not vault.is_open
+            self._fps = {fact.name: fact.fp for fact in vault.facts()} if vault.is_open else {}
+
+    def source(self, key_name: str) -> tuple[bool, str]:
+        """Whether there is one, and a word on where."""
+        names = synonyms(key_name)
+        for name in names:
+            if name in self._fps:
+                return True, f"{name} from the vault (fp:{self._fps[name]})"
+        for name in filter(self._environ.get, names):
+            return True, f"{name} from the environment{', unless the locked vault has one' if self._locked else ''}"
+        if self._locked:
+            return False, f"{key_name}: the vault is locked and may have it"
+        return False, f"{key_name} is missing: %vault set {key_name}"
+
+
+def _vendors(config: Config, keys: _Keys, *, simulating: bool) -> Iterator[Check]:
     if simulating:
         yield Check("simulator", True, "on: every vendor is played on this machine, no key is used")
     for vendor in config.catalog.vendors.values():
-        yield _vendor(vendor, environ)
+        yield _vendor(vendor, keys)
 
 
-def _vendor(vendor: Vendor, environ: Mapping[str, str]) -> Check:
+def _vendor(vendor: Vendor, keys: _Keys) -> Check:
     where = f"{vendor.base_url} ({vendor.kind})"
     if vendor.key_name is None:
         return Check(vendor.name, None, f"{where}, needs no key")
-    found = bool(environ.get(vendor.key_name))
-    return Check(
-        vendor.name, True if found else None, f"{where}, {vendor.key_name} {'is set' if found else 'is not set'}"
-    )
+    found, source = keys.source(vendor.key_name)
+    return Check(vendor.name, True if found else None, f"{where}, {source}")

@@ -32,10 +32,11 @@ class Job:
     """A run under way. Block on `result`, or await it.
 
     An interrupt (or `stop`) keeps what is finished and marks the rest ``cancelled``; `KeyboardInterrupt` or `CancelledError` goes on to the caller,
-    and `run` then holds all rows. ``attend`` is called on the waiting thread now and then: there it may ask the user what the run needs to know.
+    and `run` then holds all rows. ``attend`` is called on the waiting thread now and then: there it may ask the user what the run needs to know,
+    after it has called what it is given.
     """
 
-    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop, attend: Callable[[], None]) -> None:
+    def __init__(self, portal: Portal, future: kernel.Job[Run], stop: Stop, attend: Callable[..., None]) -> None:
         self._portal, self._future, self._stop, self.attend = portal, future, stop, attend
 
     def result(self) -> Run:

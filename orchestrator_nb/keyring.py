@@ -7,48 +7,97 @@ Each method is one verb of ``%vault`` and of ``onb vault``; what it returns or a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
 from orchestrator_nb.catalog import Catalog, Vendor
 from orchestrator_nb.config import Config
-from orchestrator_nb.errors import ConfigError, UserError, VaultAuthError, VaultLocked
+from orchestrator_nb.errors import ConfigError, OrchestratorError, UserError, VaultAuthError, VaultLocked
 from orchestrator_nb.providers.keys import address, is_loopback, origin, origins_of, synonyms
 from orchestrator_nb.secret import Hidden
+from orchestrator_nb.traces.patterns import PATTERNS
 from orchestrator_nb.types import Clock
-from orchestrator_nb.vault import sources
+from orchestrator_nb.vault import imports, sources, telling
 from orchestrator_nb.vault.entries import require_name, require_value
-from orchestrator_nb.vault.kdf import Argon2id, Pbkdf2
+from orchestrator_nb.vault.kdf import Argon2id, Kdf, Pbkdf2
 from orchestrator_nb.vault.password import require_good
 from orchestrator_nb.vault.timer import Limits, since_boot
 from orchestrator_nb.vault.vault import Fact, Status, Vault
 
 TRIES = 3
+_QUOTES = (b'"', b"'")
+_BLANKS = " \t\r\n\xa0\u200b\u2060\ufeff"
+"""At the ends of what is copied from a web page."""
 
 
 def vault_for(config: Config, path: Path, clock: Clock) -> Vault:
     """The vault at ``path``, as the settings want it."""
-    settings = config.settings.vault
-    argon = Argon2id(settings.argon2_passes, settings.argon2_memory_kib, settings.argon2_lanes)
     return Vault(
         path,
         state=config.paths.state,
-        kdf=Pbkdf2(settings.iterations) if settings.kdf == "pbkdf2" else argon,
-        limits=Limits(settings.idle_s, settings.limit_s),
-        file_lock=settings.file_lock,
+        kdf=_kdf(config),
+        limits=_limits(config),
+        file_lock=config.settings.vault.file_lock,
         readings=lambda: (clock.monotonic(), clock.wall(), *since_boot()),
         wall=clock.wall,
     )
 
 
-class Keyring:
-    """The vault of the session's profile. ``catalog`` gives the user's own vendors: a new key is bound to the addresses of those that use its name."""
+def follow(vault: Vault, config: Config) -> None:
+    """Changed settings count from the next unlocking: more time is not given to somebody who does not know the password."""
+    vault.kdf, vault.limits = _kdf(config), _limits(config)
 
-    def __init__(self, vault: Vault, environ: Mapping[str, str], catalog: Callable[[], Catalog]) -> None:
+
+def _kdf(config: Config) -> Kdf:
+    settings = config.settings.vault
+    if settings.kdf == "pbkdf2":
+        return Pbkdf2(settings.iterations)
+    return Argon2id(settings.argon2_passes, settings.argon2_memory_kib, settings.argon2_lanes)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.settings.vault.idle_s, config.settings.vault.limit_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of an import: the keys that were stored, those that were not and why, and where keys still stand in plain text."""
+
+    source: str
+    stored: tuple[Fact, ...]
+    refused: Mapping[str, str]
+    left: tuple[str, ...]
+    others: int
+
+    def lines(self) -> list[str]:
+        """The same, to be told."""
+        said = [*map(telling.stored, self.stored)]
+        said += [f"{name} was not taken: {why}" for name, why in self.refused.items()]
+        if self.others:
+            said.append(f"{self.others:,} other variables in {self.source} were ignored.")
+        if self.left:
+            said.append(
+                f"still in plain text: {'; '.join(self.left)}. Nothing was deleted there; do so once all works with the vault."
+            )
+        return said
+
+
+class Keyring:
+    """The vault of the session's profile. ``catalog`` gives the user's own vendors: a new key is bound to the addresses of those that use its name.
+
+    ``folder`` is where a relative path of a file to import begins.
+    """
+
+    def __init__(
+        self, vault: Vault, environ: Mapping[str, str], catalog: Callable[[], Catalog], folder: Path | None = None
+    ) -> None:
         self.vault = vault
-        self._environ, self._catalog = environ, catalog
+        self._environ, self._catalog, self._folder = environ, catalog, folder or Path()
+        self._one_at_a_time = threading.Lock()
 
     def status(self) -> Status:
         """State, key derivation, and the time left. Raises `VaultError` for a file that is not to be trusted."""
@@ -56,6 +105,7 @@ class Keyring:
 
     def list(self) -> tuple[Fact, ...]:
         """What may be shown of each key; asks for the password when it is locked. Raises `VaultLocked`."""
+        self._require_vault()
         self.open()
         return self.vault.facts()
 
@@ -66,106 +116,268 @@ class Keyring:
         return told
 
     def init(self) -> None:
-        """Make an empty vault. Raises `VaultError` when there is one, `UserError` for a password that is too short."""
+        """Make an empty vault. Raises `UserError` when there is one, or for a password that is too short."""
         if self.vault.exists:
-            raise UserError(f"there is a vault already ({self.vault.path.stem}); %vault unlock opens it.")
-        self.vault.create(self._new_password(f"New password for the vault {self.vault.path.stem!r}: "))
+            raise UserError(f"there is a vault already ({self.vault.path}); %vault unlock opens it.")
+        self._make()
 
     def unlock(self) -> None:
-        """Open it: with the password file or command where one is named, else by asking, three times at most. Raises `VaultAuthError`, `VaultLocked`."""
-        if not self.vault.exists:
-            raise UserError("there is no vault yet; %vault init makes one.")
-        if not self.unlock_unattended():
-            self._asked(self.vault.unlock, f"Password of the vault {self.vault.path.stem!r}: ")
+        """Open it: with the password file or command where one is named, else by asking, three times at most; make it when there is none.
+
+        Nothing happens when it is open. Raises `VaultAuthError`, `VaultLocked`.
+        """
+        self.open()
 
     def unlock_unattended(self) -> bool:
         """Open it without a person; whether a file or command has the password. Raises `VaultAuthError` when it is the wrong one."""
-        password = sources.without_a_person(self._environ)
-        if password is not None:
-            self.vault.unlock(password)
-        return password is not None
+        with self._one_at_a_time:  # every call of a run may come here at once
+            if self.vault.is_open:
+                return True
+            password = sources.without_a_person(self._environ)
+            if password is not None:
+                _attempted(self.vault.unlock, password).wipe()
+            return password is not None
 
     def open(self) -> None:
-        """Unlock it unless it is open; make it when there is none."""
+        """Unlock it unless it is open; offer to make it when there is none."""
         if not self.vault.exists:
-            self.vault.notices.append(f"there was no vault yet: {self.vault.path} is new.")
-            self.init()
+            self._make()
         elif not self.vault.is_open:
-            self.unlock()
+            self._unlock()
 
     def lock(self) -> None:
         """Wipe keys and values from this process."""
         self.vault.lock()
 
-    def set(self, name: str, origins: Iterable[str] = ()) -> Fact:
-        """Ask for a key's value and keep it, for the addresses of the vendors that use this name, or for ``origins``.
+    def set(self, name: str, *literal: object, origins: Iterable[str] = ()) -> Fact:
+        """Ask for a key's value and keep it, for the addresses of the vendors that use this name, or for ``origins``; a key that is replaced keeps its own.
 
-        Raises `UserError` when no vendor uses the name and no origin is given.
+        ``literal`` is always refused: what stands in a cell also stands in histories, files and tracebacks. Raises `UserError`
+        when no vendor uses the name and no origin is given.
         """
+        if literal or looks_like_a_key(name):
+            raise refusal([str(one) for one in literal or (name,)], "session().vault.set(NAME) asks for the value.")
+        given = frozenset(map(_origin, origins))
+        if not given and not self.vault.exists:
+            self.origins_for(require_name(name))
+        require_name(name)
         self.open()
-        where = self.origins_for(require_name(name), origins)
-        return self.vault.put(name, self.vendor_of(name), require_value(sources.ask(f"Value of {name}: ")), where)
+        where = given or self._origins_until_now(name) or self.origins_for(name)
+        return self._put(name, sources.ask(f"Value of {name}: ", sources.VALUE_ELSE), where)
 
     def remove(self, name: str) -> None:
         """Forget a key. Raises `UserError` when there is none of that name."""
+        self._require_vault()
         self.open()
         self.vault.remove(name)
 
-    def origins(self, name: str, origins: Iterable[str]) -> None:
-        """Let a key go to other addresses; asks for the password, also while the vault is open."""
-        self.open()
+    def origins(self, name: str, *origins: str) -> Fact:
+        """Where a key may go. With ``origins`` it may go there from now on, and nowhere else: that asks for the password, also while the vault is open."""
+        self._require_vault()
         where = frozenset(map(_origin, origins))
+        self.open()
+        fact = self._fact(name)
+        if not where:
+            return fact
         self._asked(
             lambda password: self.vault.bind(name, where, password), "Password, to change where this key may go: "
         )
+        return self._fact(name)
 
     def passwd(self, *, keep_backups: bool = False) -> None:
         """Change the password. Backups that open with the old one are deleted unless kept."""
-        if not self.vault.exists:
-            raise UserError("there is no vault yet; %vault init makes one.")
+        self._require_vault()
         old = self._asked(self.vault.unlock, "Password until now: ")
-        self.vault.change_password(old, self._new_password("New password: "), keep_backups=keep_backups)
+        new = self._good(sources.ask_twice("New password: "))
+        self.vault.change_password(old, new, keep_backups=keep_backups)
+        old.wipe()
+        new.wipe()
+
+    # Importing
+
+    def import_env(self, *names: str) -> Imported:
+        """Take keys from the environment: those of ``names``, or all that the settings know. The environment is left as it is."""
+        return self._import(imports.from_environment(self._environ, self._wanted(names), self._folder), names)
+
+    def import_file(self, path: str | Path, *names: str) -> Imported:
+        """Take keys from a ``.env`` file, which is read as it stands: nothing in it is expanded or run. The file is left as it is."""
+        found = imports.from_file(self._folder / Path(path).expanduser(), self._wanted(names), self._environ)
+        return self._import(found, names)
+
+    def import_keyring(self, *names: str, service: str = imports.SERVICE) -> Imported:
+        """Take keys from the system's keyring, where they stand under ``service`` by their names."""
+        return self._import(imports.from_keyring(self._wanted(names), service, self._environ), names)
+
+    def _wanted(self, names: Iterable[str]) -> Sequence[str]:
+        return tuple(dict.fromkeys(map(require_name, names))) or self.known_names()
+
+    def _import(self, offers: imports.Offers, listed: Iterable[str]) -> Imported:
+        found = {offer.name: offer for offer in offers.found}
+        refused = {name: f"it is not in {offers.source}." for name in listed if name not in found}
+        if not found and not refused:
+            raise UserError(
+                f"none of the keys that the settings know is in {offers.source} ({offers.others:,} other variables); name the ones you mean."
+            )
+        stored = []
+        if found:
+            self.open()
+        for name, offer in found.items():
+            outcome = self._taken(offer)
+            if isinstance(outcome, Fact):
+                stored.append(outcome)
+            else:
+                refused[name] = outcome
+        left = [f"{offer.name} {telling.listed(offer.places)}" for offer in found.values()]
+        return Imported(offers.source, tuple(stored), refused, tuple(left), offers.others)
+
+    def _taken(self, offer: imports.Offer) -> Fact | str:
+        """The key as it is stored now, or why it is not."""
+        if self.vault.knows(offer.name):
+            return (
+                f"the vault has one (fp:{self._fact(offer.name).fp}), which stays; %vault set {offer.name} replaces it."
+            )
+        if offer.value is None:
+            return f"{offer.why}; set it by hand: %vault set {offer.name}"
+        try:
+            return self._put(offer.name, offer.value, self.origins_for(offer.name))
+        except UserError as error:
+            return str(error)
 
     # What a run needs
 
     def ready(self, vendors: Iterable[Vendor], has: Callable[[str], bool]) -> None:
-        """Before a run: open the vault if one of these vendors needs a key and nobody has locked us out. Asks once.
+        """Before a run: open the vault if one of these vendors needs a key. Asks once. Raises `VaultLocked` where no call could have its key.
 
         Where nobody can be asked it stays locked: keys that the environment ``has`` are used then, and a notice says so.
         """
+        vendors = tuple(vendors)
         needing = [vendor for vendor in vendors if vendor.key_name]
         if not needing or not self.vault.exists or self.vault.is_open:
             return
         try:
-            self.unlock()
-        except VaultLocked:
-            found = sorted({name for vendor in needing for name in synonyms(vendor.key_name) if has(name)})
-            if found:
-                self.vault.notices.append(f"the vault is locked; {', '.join(found)} came from the environment.")
+            self._unlock()
+        except sources.NothingEntered:
+            why, found = "no password was entered: the vault stays locked, and nothing was sent.", None
+        except VaultLocked as error:
+            why, found = str(error), {name for one in needing for name in synonyms(one.key_name) if has(name)}
+        else:
+            return
+        if found:
+            self.vault.notices.append(
+                f"the vault is locked; {telling.listed(sorted(found))} came from the environment."
+            )
+        elif found is None or len(needing) == len(vendors):
+            raise VaultLocked(why)
+
+    def reopen(self) -> VaultLocked | None:
+        """In the middle of a run: ask for the password. What calls that wait fail with, when it is not given."""
+        try:
+            self.open()
+        except sources.NothingEntered:
+            said = "no password was entered"
+        except OrchestratorError as error:
+            said = str(error).rstrip(".")
+        else:
+            return None
+        return VaultLocked(f"the vault locked itself during the run and stays locked: {said}.")
 
     # Small parts
 
-    def origins_for(self, name: str, given: Iterable[str] = ()) -> frozenset[str]:
-        """Where a key of this name may go. Raises `UserError`, `ConfigError`."""
-        where = frozenset(map(_origin, given)) or origins_of(synonyms(name), self._catalog().vendors.values())
-        if not where:
-            raise UserError(
-                f"no vendor uses a key called {name}; say where it may go: %vault set {name} --origin https://api.example.com"
-            )
-        return where
+    def names(self) -> Sequence[str]:
+        """Names to choose from: what the settings know, and what is in the vault while it is open."""
+        stored = [fact.name for fact in self.vault.facts()] if self.vault.is_open else []
+        return tuple(dict.fromkeys((*self.known_names(), *stored)))
+
+    def known_names(self) -> Sequence[str]:
+        """The names of keys that the user's own vendors use."""
+        vendors = self._catalog().vendors.values()
+        return tuple(dict.fromkeys(name for vendor in vendors for name in synonyms(vendor.key_name)))
+
+    def origins_for(self, name: str) -> frozenset[str]:
+        """Where a key of this name may go. Raises `UserError` when no vendor uses it, `ConfigError`."""
+        if where := self._origins_of_vendors(name):
+            return where
+        raise UserError(
+            f"no vendor uses a key called {name}; say where it may go: %vault set {name} --origin https://api.example.com"
+        )
+
+    def _origins_of_vendors(self, name: str) -> frozenset[str]:
+        return origins_of(synonyms(name), self._catalog().vendors.values())
 
     def vendor_of(self, name: str) -> str:
         """The vendors that use a key of this name."""
         names = synonyms(name)
         return ", ".join(vendor.name for vendor in self._catalog().vendors.values() if vendor.key_name in names)
 
-    def _new_password(self, prompt: str) -> Hidden:
-        password = sources.without_a_person(self._environ) or sources.ask_twice(prompt)
+    def _put(self, name: str, typed: Hidden, where: frozenset[str]) -> Fact:
+        value = self._cleaned(typed)
+        before = self._found(name)
+        try:
+            fact = self.vault.put(name, self.vendor_of(name), require_value(value), where)
+        finally:
+            value.wipe()
+        if before:
+            same = ", by the same value" if before.fp == fact.fp else f": it was fp:{before.fp}"
+            self.vault.notices.append(f"{name} is replaced{same}.")
+        if beyond := sorted(self._origins_of_vendors(name) - where):
+            self.vault.notices.append(
+                f"{name} does not go to {telling.listed(beyond)}, where a vendor uses it now; %vault origins {name} {' '.join(beyond)} lets it."
+            )
+        return fact
+
+    def _cleaned(self, typed: Hidden) -> Hidden:
+        """Without what was copied along: blanks and line breaks at the ends, and quotes around it. ``typed`` is wiped."""
+        value = typed.use(lambda raw: Hidden(raw.decode(errors="surrogatepass").strip(_BLANKS)))
+        typed.wipe()
+        if len(value) > 2 and value.use(lambda raw: raw[:1] == raw[-1:] and raw[:1] in _QUOTES):
+            value, quoted = value.use(lambda raw: Hidden(raw[1:-1])), value
+            quoted.wipe()
+            self.vault.notices.append("the quotes around the value were left out.")
+        return value
+
+    def _found(self, name: str) -> Fact | None:
+        return next((fact for fact in self.vault.facts() if fact.name == name), None)
+
+    def _fact(self, name: str) -> Fact:
+        if (fact := self._found(name)) is None:
+            known = ", ".join(fact.name for fact in self.vault.facts()) or "none yet"
+            raise UserError(f"the vault has no key {name!r}; it has: {known}.")
+        return fact
+
+    def _origins_until_now(self, name: str) -> frozenset[str]:
+        fact = self._found(name)
+        return frozenset(fact.origins) if fact else frozenset()
+
+    def _require_vault(self) -> None:
+        if not self.vault.exists:
+            raise UserError("there is no vault yet; %vault set NAME makes one.")
+
+    def _make(self) -> None:
+        password = sources.without_a_person(self._environ)
+        if password is None:
+            sources.tell(
+                f"There is no vault yet: it will be {self.vault.path}. {telling.ADVICE}. An empty answer cancels."
+            )
+            password = sources.ask_twice(f"New password for the vault {self.vault.path.stem!r}: ")
+        self.vault.create(self._good(password))
+        password.wipe()
+        self.vault.notices.append(f"there was no vault yet: {self.vault.path} is new.")
+
+    def _good(self, password: Hidden) -> Hidden:
         if warning := require_good(password):
             self.vault.notices.append(warning)
         return password
 
+    def _unlock(self) -> None:
+        if not self.unlock_unattended():
+            self._prompted(self.vault.unlock, f"Password of the vault {self.vault.path.stem!r}: ").wipe()
+
     def _asked(self, act: Callable[[Hidden], None], prompt: str) -> Hidden:
+        """``act`` with the password of the file or command, or of the person."""
+        password = sources.without_a_person(self._environ)
+        return self._prompted(act, prompt) if password is None else _attempted(act, password)
+
+    def _prompted(self, act: Callable[[Hidden], None], prompt: str) -> Hidden:
         """``act`` with a password from the person, who may mistype it twice."""
         for left in range(TRIES - 1, -1, -1):
             password = sources.ask(prompt)
@@ -178,6 +390,37 @@ class Keyring:
                 return password
             prompt = f"That did not open it. Once more ({left} left): "
         raise VaultAuthError
+
+    def __repr__(self) -> str:
+        return f"<the vault of profile {self.vault.path.stem!r}: %vault shows it>"
+
+
+def _attempted(act: Callable[[Hidden], None], password: Hidden) -> Hidden:
+    """``act`` with a password that nobody typed. Raises `VaultAuthError` that says where it came from."""
+    try:
+        act(password)
+    except VaultAuthError:
+        pass
+    else:
+        return password
+    error = VaultAuthError()
+    error.args = (f"{error.args[0]} The password came from {sources.FILE} or {sources.COMMAND}.",)
+    raise error
+
+
+def looks_like_a_key(word: object) -> bool:
+    """Whether a word that should be a name is rather a key: it must not be repeated in a message, and be taken out of the cell."""
+    if not isinstance(word, str):
+        return True
+    long = len(word) >= 20 and "_" not in word and sum(map(str.isdigit, word)) > 1
+    return long or any(True for pattern in PATTERNS for _ in pattern.find(word))
+
+
+def refusal(literals: Iterable[str], advice: str) -> UserError:
+    """The error to raise for keys or passwords that were written down, after they were taken out of the cell and its histories."""
+    from orchestrator_nb import refused  # the front door knows which face this is
+
+    return refused(map(Hidden, literals), advice)
 
 
 def _origin(text: str) -> str:

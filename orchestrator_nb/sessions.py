@@ -17,7 +17,7 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -30,13 +30,13 @@ from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
-from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.errors import UserError
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
-from orchestrator_nb.keyring import Keyring, vault_for
+from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
@@ -134,7 +134,8 @@ class Session:
             if self._keyring is None or self._keyring.vault.path != path:
                 self._lock_vault()
                 vault = vault_for(self.config, path, self._clock)
-                self._keyring = Keyring(vault, self._environ, lambda: self.config.own_catalog)
+                self._keyring = Keyring(vault, self._environ, lambda: self.config.own_catalog, self.config.cwd)
+            follow(self._keyring.vault, self.config)
             return self._keyring
 
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
@@ -258,21 +259,20 @@ class Session:
         """The awaitable twin of `compare`."""
         return self._frame(await self.start(self._many(prompts, models, how)))
 
-    def attend(self) -> None:
-        """Ask for the vault's password if calls wait for it; for whoever watches a run on the main thread. Refused, those calls fail."""
+    def attend(self, show: Callable[[], object] = lambda: None) -> None:
+        """Ask for the vault's password if calls wait for it, after ``show``; for whoever watches a run on the main thread. Refused, those calls fail."""
         keys = self._vaulted
         if keys is None or not keys.waiting or not sources.somebody_is_there():
             return
-        try:
-            self.vault.unlock()
-        except OrchestratorError as error:
-            keys.give_up(error)
+        show()
+        if why := self.vault.reopen():
+            keys.give_up(why)
 
     # Looking after itself
 
     def doctor(self) -> list[Check]:
         """What works here and what does not; opens no connection and shows no key."""
-        return examine(self.config, self._environ, simulating=self.simulating)
+        return examine(self.config, self._environ, self.vault.vault, simulating=self.simulating)
 
     def refresh(self) -> None:
         """Read the settings again if a file changed since."""

@@ -36,6 +36,8 @@ _SHELL_WORDS = {
     "%llm simulate on": "--simulate",
     "%%llm?": "onb ask --help",
     "%env ORCHESTRATOR_NB_PROFILE=default": "unset ORCHESTRATOR_NB_PROFILE",
+    "session().vault.set(NAME)": "onb vault set NAME",
+    "%vault": "onb vault",
     "%llm": "onb",
     "run the cell again": "ask again",
     "write it below the %%llm line": "give it as the argument",

@@ -13,6 +13,7 @@ import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,9 +166,11 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
     'config migrate' brings the settings files to their current form.
     """
     if key == "migrate" and value is None:
-        return click.echo(for_shell(_migrated(dry_run=dry_run)))
-    if (new and key != "profile") or ((new or profile) and value is None):
-        raise click.UsageError("--new goes with 'config profile NAME', --profile with 'config KEY VALUE'.")
+        return click.echo(_migrated(dry_run=dry_run))
+    if dry_run or (new and key != "profile") or ((new or profile) and value is None):
+        raise click.UsageError(
+            "--new goes with 'config profile NAME', --profile with 'config KEY VALUE', --dry-run with 'config migrate'."
+        )
     settings = _written(key, value, profile, new=new) if key and value is not None else _loaded()
     if key == "profiles":
         return _print_profiles(settings)
@@ -182,7 +185,7 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
 def _migrated(*, dry_run: bool) -> str:
     from orchestrator_nb.config import Paths, migrate  # pydantic, which help must not wait for
 
-    return migrate(Paths.find(os.environ), dry_run=dry_run)
+    return migrate(Paths.find(Veiled(os.environ)), dry_run=dry_run)
 
 
 def _loaded() -> Config:
@@ -195,7 +198,8 @@ def _written(key: str, value: str, profile: str | None, *, new: bool) -> Config:
     from orchestrator_nb.config import Paths, choose_profile  # pydantic, which help must not wait for
 
     if key == "profile" and profile is None:  # also away from one that is not there, with which no session opens
-        fresh = choose_profile(value, Paths.find(os.environ), Path.cwd(), os.environ, new=new)
+        environ = Veiled(os.environ)
+        fresh = choose_profile(value, Paths.find(environ), Path.cwd(), environ, new=new)
     else:
         fresh = _loaded().set_user(key, value, profile)
     if notice := fresh.hiding(key, profile):
@@ -208,9 +212,9 @@ def _print_origin(key: str, origin: Origin) -> None:
 
 
 def _print_profiles(config: Config) -> None:
-    from orchestrator_nb.config import profiles  # as above
+    from orchestrator_nb.config import list_profiles  # as above
 
-    for facts in profiles(config):
+    for facts in list_profiles(config):
         sets = ", ".join(f"{key} = {value!r}" for key, value in facts.sets.items())
         mark, vault = "*" if facts.active else " ", "vault" if facts.has_vault else "no vault"
         click.echo(f"{mark} {facts.name:<20} {vault:<10} {sets}".rstrip())

@@ -18,7 +18,7 @@ if (
     from orchestrator_nb.config.layers import Config
     from orchestrator_nb.config.profiles import ProfileFacts
 
-__all__ = ["Config", "Paths", "choose_profile", "json_schema", "load", "migrate", "profiles"]
+__all__ = ["Config", "Paths", "choose_profile", "json_schema", "list_profiles", "load", "migrate"]
 
 
 def __getattr__(name: str) -> Any:
@@ -56,11 +56,11 @@ def choose_profile(
     return choose(name, paths, cwd, environ, new=new)
 
 
-def profiles(config: Config) -> tuple[ProfileFacts, ...]:
-    """See `orchestrator_nb.config.profiles.profiles`."""
-    from orchestrator_nb.config.profiles import profiles as facts
+def list_profiles(config: Config) -> tuple[ProfileFacts, ...]:
+    """See `orchestrator_nb.config.profiles.listed`."""
+    from orchestrator_nb.config.profiles import listed
 
-    return facts(config)
+    return listed(config)
 
 
 def migrate(paths: Paths, *, dry_run: bool = False) -> str:

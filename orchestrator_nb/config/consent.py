@@ -67,7 +67,6 @@ def _found(paths: Paths, cwd: Path, environ: Mapping[str, str]) -> Survey:
 
 def _nearest(paths: Paths, cwd: Path, environ: Mapping[str, str]) -> Path:
     """The project's folder, or the folder above (this one included) that is in the record though its files are gone."""
-    if found := survey(paths, cwd, environ):
-        return found.folder
-    here, known = cwd.resolve(), trust.trusted(paths).seals
-    return next((folder for folder in (here, *here.parents) if str(folder) in known), here)
+    found, here, known = survey(paths, cwd, environ), cwd.resolve(), trust.trusted(paths).seals
+    folders = (found.folder if found else here, here, *here.parents)
+    return next((folder for folder in folders if str(folder) in known), folders[0])

@@ -43,13 +43,18 @@ def write(path: Path, place: tuple[str, ...], value: Any) -> None:
     """`write_setting` for a value at any depth."""
     old = read_trusted(path)
     text = path.read_bytes().decode("utf-8-sig") if old else ""
-    new = _edited(text, place, written(value))
+    new = _like(text, _edited(text, place, written(value)))
     if new is None or not reads_as(new, _with(old.value if old else {}, place, value), str(path)):
         raise ConfigError(
             f"cannot be edited safely here; write {': '.join(place)}: {written(value)} by hand.", where=str(path)
         )
     validate(SettingsFile, read(new.encode(), str(path)))
     replace_file(path, new)
+
+
+def _like(old: str, new: str | None) -> str | None:
+    """The new text with the old one's line ends."""
+    return re.sub(r"(?<!\r)\n", "\r\n", new) if new and "\r\n" in old else new
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
     """
     values: dict[str, Origin] = {}
     notices: list[str] = []
-    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name not in NOT_SETTINGS):
+    for variable in sorted(own_variables(environ)):
         key = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
         if "." not in key and key not in keys():
             notices.append(f"{variable} is not a setting and is ignored.")
@@ -82,6 +82,11 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         value = _from_variable(key, environ[variable], variable)
         values[key] = Origin("environment", variable, None, value)
     return Layer("environment", values), tuple(notices)
+
+
+def own_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are settings, or are meant to be."""
+    return {name: environ[name] for name in environ if name.startswith(PREFIX) and name not in NOT_SETTINGS}
 
 
 def _from_variable(key: str, text: str, variable: str) -> Any:
@@ -170,6 +175,8 @@ class Config:
     profiles: Mapping[str, Layer] = field(default_factory=lambda: {DEFAULT_PROFILE: Layer("profile")})
     notices: tuple[str, ...] = ()
     files: Stamps = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     reload: Callable[..., Config] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -200,10 +207,9 @@ class Config:
         return tuple(sorted({key for key in keys() if key not in MAPS} | self._winners.keys()))
 
     def refreshed(self) -> Config:
-        """The same, or what the files say now if one of them changed, appeared or went."""
-        if self.reload is None or stamps(path for path, _ in self.files) == self.files:
-            return self
-        return self.reload()
+        """The same, or what files and environment say now if one of them changed, appeared or went."""
+        same = stamps(path for path, _ in self.files) == self.files and own_variables(self.environ) == self.variables
+        return self if same or self.reload is None else self.reload()
 
     def why(self, key: str) -> tuple[Origin, ...]:
         """Every layer that sets ``key``, the winner first. Raises `ConfigError`, with the nearest key, for an unknown one."""
@@ -244,9 +250,13 @@ class Config:
                 write_setting(self.paths.settings, key, typed, ("profiles", profile) if profile is not None else ())
                 fresh = self._reloaded(profile)
         except ConfigError as error:
-            if error.key != key:
+            if error.key not in {key, "main_llm"}:
                 raise
             reason = str(error).removeprefix(f"{error.where}: {error.key}: ")
+            if error.key == "main_llm":
+                reason = (
+                    f"{self.paths.settings} has it in an older form; first bring that up to date: %llm config migrate."
+                )
         else:
             notice = fresh.hiding(key, profile)
             return replace(fresh, notices=(*fresh.notices, notice)) if notice else fresh

@@ -21,6 +21,7 @@ from orchestrator_nb.config.layers import (
     defaults,
     environment_layer,
     file_layer,
+    own_variables,
     stack,
     stamps,
     unknown_profile,
@@ -64,6 +65,8 @@ def load(
         profiles=building.profiles,
         notices=tuple(dict.fromkeys(building.notices)),
         files=seen,
+        variables=own_variables(environ),
+        environ=environ,
         reload=partial(load, paths, cwd, environ, cell, today, profile=profile),
     )
     config = config.with_cell(cell) if cell else config

@@ -21,7 +21,7 @@ from orchestrator_nb.config.files import read_trusted
 from orchestrator_nb.config.layers import stack
 from orchestrator_nb.config.loading import Building, builtin
 from orchestrator_nb.config.paths import Paths
-from orchestrator_nb.config.pieces import comments
+from orchestrator_nb.config.pieces import comments, root
 from orchestrator_nb.config.schema import VERSION
 from orchestrator_nb.config.texts import Texts, version
 from orchestrator_nb.config.version_2 import to_2
@@ -60,6 +60,8 @@ def plan(paths: Paths, today: date | None = None) -> tuple[Change, ...]:
     given = [_read(path) for path in files]
     before = Texts(*(text and text.replace("\r\n", "\n") for text in given))
     meant, catalog = _meaning(paths, before, today)
+    for path, text in zip(files, (before.settings, before.models), strict=True):
+        _require_lines(path, text)
     after = _current(before, catalog)
     _judge(before, after, meant, _meaning(paths, after, today)[0], paths)
     texts = zip(files, given, (after.settings, after.models), strict=True)
@@ -70,6 +72,13 @@ def plan(paths: Paths, today: date | None = None) -> tuple[Change, ...]:
 
 def _read(path: Path) -> str | None:
     return path.read_bytes().decode("utf-8-sig") if read_trusted(path) else None
+
+
+def _require_lines(path: Path, text: str | None) -> None:
+    if text is not None and version(text) < VERSION and root(text) is None:
+        raise ConfigError(
+            "is written in braces as a whole, which is not rewritten; it goes on loading.", where=str(path)
+        )
 
 
 def _current(texts: Texts, catalog: Catalog) -> Texts:

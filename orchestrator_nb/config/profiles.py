@@ -30,7 +30,7 @@ class ProfileFacts:
         return self.vault.exists()
 
 
-def profiles(config: Config) -> tuple[ProfileFacts, ...]:
+def listed(config: Config) -> tuple[ProfileFacts, ...]:
     """Every profile, ``default`` first."""
     names = [DEFAULT_PROFILE, *sorted(config.profiles.keys() - {DEFAULT_PROFILE})]
     return tuple(_facts(config, name) for name in names)

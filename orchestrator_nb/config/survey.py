@@ -65,7 +65,7 @@ class Survey:
     def sealed(self) -> Seal:
         """What to store. Raises `UserError` when trust would not help: the files could not be used all the same, or could change unseen."""
         if self.problems:
-            raise UserError(f"{self.problems[0]} Nothing was stored; mend this first.")
+            raise UserError(f"{self.problems[0]} Nothing was stored.")
         if never := next((effect for effect in self.effects if effect.stands == "never"), None):
             raise UserError(f"{never.place}: {never.text}. Nothing was stored; delete this first.")
         if self.seal is None:
@@ -93,7 +93,7 @@ class Survey:
 
 
 def survey(paths: Paths, cwd: Path, environ: Mapping[str, str], today: date | None = None) -> Survey | None:
-    """What the project of a notebook in ``cwd`` would change, or ``None`` where there is no project.
+    """What the project of a notebook in ``cwd`` would change, or ``None`` where there is none; files that were left alone are among the ``problems``.
 
     Raises `ConfigError` for what is wrong in the user's own files; what is wrong in the project's is among the ``problems``.
     """
@@ -101,8 +101,10 @@ def survey(paths: Paths, cwd: Path, environ: Mapping[str, str], today: date | No
     building.add_own(paths)
     environment, _ = environment_layer(environ)
     building.add_profile(environment)
+    own = len(building.notices)
     if (project := building.find_project(cwd, paths)) is None:
-        return None
+        left = tuple(building.notices[own:])
+        return Survey(cwd.resolve(), None, trusted=False, changed=False, effects=(), problems=left) if left else None
     problems = [str(project.problem)] if project.problem else []
     effects: list[Effect] = []
     try:

@@ -71,7 +71,7 @@ def _with_model(text: str) -> str:
     style = model.style if isinstance(model, yaml.ScalarNode) else None
     quote = style if style in ("'", '"') and not name.startswith('"') else ""
     line = "  ".join([f"model: {quote}{name}{quote}", *beside])
-    return "".join([text[: entry.lead], *(f"{comment}\n" for comment in [*above, line]), text[entry.end :]])
+    return text[: entry.lead] + _lines([*above, line]) + text[entry.end :]
 
 
 def _around(text: str, entry: Entry, node: yaml.Node) -> tuple[list[str], list[str]]:
@@ -125,8 +125,17 @@ def _without_prompts(text: str) -> tuple[str, list[Part]]:
     rest = [comment for comment in own if comment.text not in said]
     lead = _shared(rest, [line_end(text, last(value, value)) for _, value in found])
     parts = [Part(kind, tuple(lead[place]), tuple(items[place])) for place, (kind, _) in enumerate(found)]
-    kept = "" if found else "".join(f"{comment.text}\n" for comment in rest)
-    return text[: entry.lead] + kept + text[entry.end :], parts
+    if not found:
+        return text[: entry.lead] + _lines(comment.text for comment in rest) + text[entry.end :], []
+    head = text[
+        : entry.start if not text[: entry.lead].strip() else entry.lead
+    ]  # the first comment of a file is about the file, too
+    return _joined(head, text[entry.end :]), parts
+
+
+def _joined(head: str, tail: str) -> str:
+    """Two pieces, with one empty line between them where each brings one."""
+    return head + (tail.lstrip("\n") if head.endswith("\n\n") else tail)
 
 
 def _shared(rest: Iterable[Comment], ends: list[int]) -> list[list[str]]:
@@ -163,7 +172,7 @@ def _made(text: str, place: int, pairs: list[Any], own: list[Comment]) -> Item:
     above = [c.text for c in own if before < c.start < name.start_mark.index and alone(text, c.start)]
     beside = [c.text for c in own if end <= c.start < min(line_end(text, end), after)]
     item = Item(name.value, _text(value) if value is not None else None, "")
-    return replace(item, piece="".join(f"{line}\n" for line in [*above, "  ".join([item.line, *beside])]))
+    return replace(item, piece=_lines([*above, "  ".join([item.line, *beside])]))
 
 
 def _end(pair: Any) -> int:
@@ -177,17 +186,24 @@ def _text(node: yaml.Node) -> str | None:
 
 def _with_part(text: str, part: Part) -> str:
     """The text with these roles or personas as well. What it says itself stays in force; another text of the same name is kept as a comment."""
-    mapping = _root(text, "config.yaml")
-    pair = child(mapping, part.kind)
-    there = {key.value: _text(value) for key, value in pair[1].value} if pair and pair[1].value else {}
-    fresh = [item for item in part.items if item.name not in there]
+    text = _ended(text)
     known = {comment.text for comment in comments(text)}
-    lead = [comment for comment in part.lead if comment not in known]
+    pair = child(_root(text), part.kind)
+    there = {key.value: _text(value) for key, value in pair[1].value} if pair and pair[1].value else {}
     for item in part.items:
         if item.name in there:
-            lead += [comment for comment in item.comments if comment not in known]
-            lead += [f"# not in force: {item.line}"] if there[item.name] != item.text else []
-    return _inserted(_ended(text), part.kind, "".join(f"{comment}\n" for comment in lead), fresh)
+            other = [f"# not in force: {item.line}"] if there[item.name] != item.text else []
+            text = _commented(text, part.kind, item.name, [c for c in [*item.comments, *other] if c not in known])
+    lead = [comment for comment in part.lead if comment not in known]
+    return _inserted(text, part.kind, _lines(lead), [item for item in part.items if item.name not in there])
+
+
+def _commented(text: str, kind: str, name: str, said: list[str]) -> str:
+    """The text with comments above one role or persona, or above all of them where they stand in braces."""
+    entry = _required_entry(text, kind)
+    if isinstance(entry.value, yaml.MappingNode) and not entry.value.flow_style:
+        entry = next(inner for inner in entries(text, entry.value) if inner.key.value == name)
+    return text[: entry.start] + shifted(_lines(said), entry.key.start_mark.column) + text[entry.start :]
 
 
 def _inserted(text: str, kind: str, lead: str, items: list[Item]) -> str:
@@ -198,14 +214,18 @@ def _inserted(text: str, kind: str, lead: str, items: list[Item]) -> str:
     if isinstance(value, yaml.MappingNode) and not value.flow_style:
         inner = entries(text, value)[-1]
         at, column = inner.end, inner.key.start_mark.column
-        return text[:at] + shifted(lead + pieces, column) + text[at:]
+        return text[: entry.start] + lead + text[entry.start : at] + shifted(pieces, column) + text[at:]
     if isinstance(value, yaml.MappingNode):
         at = value.start_mark.index + 1
-        said = "".join(f"{comment}\n" for item in items for comment in item.comments)
+        said = _lines(comment for item in items for comment in item.comments)
         inside = ", ".join(item.line for item in items) + (", " if items and value.value else "")
         return text[: entry.start] + lead + said + text[entry.start : at] + inside + text[at:]
     at = line_end(text, entry.key.end_mark.index) + 1
-    return text[:at] + shifted(lead + pieces, 2) + text[at:]
+    return text[: entry.start] + lead + text[entry.start : at] + shifted(pieces, 2) + text[at:]
+
+
+def _lines(said: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in said)
 
 
 # Retired models
@@ -238,7 +258,7 @@ def _with_note(text: str, at: int, note: str, document: Document) -> str:
     new = f"{text[:at].rstrip()}{';' if beside else '  #'} {note}{text[at:]}"
     if reads_as(new, document.value, ""):
         return new
-    mapping = _root(text, "config.yaml")  # inside a text of several lines: above the whole entry it is no part of it
+    mapping = _root(text)  # inside a text of several lines: above the whole entry it is no part of it
     entry = next(entry for entry in reversed(entries(text, mapping)) if entry.start < at)
     return f"{text[: entry.start]}# {note}\n{text[entry.start :]}"
 
@@ -253,17 +273,21 @@ def _at(node: yaml.Node | None, place: Place) -> yaml.Node:
 # The text as a whole
 
 
-def _root(text: str, file: str) -> yaml.MappingNode:
+def _root(text: str) -> yaml.MappingNode:
     if mapping := root(text):
         return mapping
-    raise ConfigError(
-        "is written in braces as a whole, which is not rewritten; it goes on loading as it is.", where=file
-    )
+    raise ConfigError("a file that is written in braces as a whole is not rewritten; it goes on loading as it is.")
 
 
 def _entry(text: str, name: str) -> Entry | None:
-    mapping = _root(text, "the file")
+    mapping = _root(text)
     return next((entry for entry in entries(text, mapping) if entry.key.value == name), None)
+
+
+def _required_entry(text: str, name: str) -> Entry:
+    entry = _entry(text, name)
+    assert entry is not None  # noqa: S101  # the file was read with this key
+    return entry
 
 
 def _required(node: yaml.Node | None, name: str) -> tuple[yaml.Node, yaml.Node]:

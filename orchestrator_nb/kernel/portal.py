@@ -132,7 +132,7 @@ class Portal:
                 await asyncio.wait({waiter}, timeout=TICK_S)
                 if attend:
                     attend()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt):  # the latter at a prompt of ``attend``
             try:
                 (stop or job.cancel)()
                 await asyncio.wait({waiter}, timeout=GRACE_S)

@@ -1,4 +1,4 @@
-"""The magics of one shell: ``%%llm`` reads its first line, plans, starts, watches and binds; ``%llm`` leads to `orchestrator_nb.magics.commands`."""
+"""The magics of one shell: ``%%llm`` reads its first line, plans, starts, watches and binds; ``%llm`` leads to `orchestrator_nb.magics.commands`, ``%vault`` to `.vault`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, parse
-from orchestrator_nb.magics.manual import cell_help, line_help
+from orchestrator_nb.magics.manual import cell_help, line_help, vault_help
 from orchestrator_nb.magics.shell import Shell, no_var_expand
 
 if TYPE_CHECKING:  # the session brings pandas, pydantic and HTTP: it is opened by the first magic that needs it
@@ -56,6 +56,15 @@ class Magics:
         with self._remembered():
             return run(line, self)
 
+    def vault(self, line: str, body: str | None = None) -> Any:
+        """(replaced by the help page)"""
+        from orchestrator_nb.magics.vault import in_body, run  # as above
+
+        with self._remembered():
+            if body and not body.isspace():
+                raise in_body(body)
+            return run(line, self)
+
     def model_names(self) -> Sequence[str]:
         """What Tab offers as a model."""
         return self.session.catalog.names
@@ -63,6 +72,14 @@ class Magics:
     def setting_names(self) -> Sequence[str]:
         """What Tab offers as a setting."""
         return self.session.config.keys()
+
+    def key_names(self) -> Sequence[str]:
+        """What Tab offers as a key's name: what the settings know, and what is in the vault while it is open."""
+        return self.session.vault.names()
+
+    def profile_names(self) -> Sequence[str]:
+        """What Tab offers as a profile."""
+        return tuple(self.session.config.profiles)
 
     def _begin(self, text: str, body: str) -> Asked | None:
         from orchestrator_nb.magics.asking import begin  # floor 4 and pandas: not before the first use
@@ -93,9 +110,10 @@ class Magics:
             raise
 
 
-Magics.cell.__doc__, Magics.line.__doc__ = cell_help(), line_help()
+Magics.cell.__doc__, Magics.line.__doc__, Magics.vault.__doc__ = cell_help(), line_help(), vault_help()
 no_var_expand(Magics.cell)  # IPython would evaluate {…} in the first line as Python
 no_var_expand(Magics.line)
+no_var_expand(Magics.vault)
 
 
 def _notebook_session() -> Session:

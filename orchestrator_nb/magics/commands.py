@@ -16,12 +16,13 @@ from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.config import Config, Paths
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.magics import trust
+from orchestrator_nb.magics import trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     from orchestrator_nb.config.profiles import ProfileFacts
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
 def run(line: str, magics: Magics) -> Any:
     """Does what the line says. Raises `UserError` with the nearest word when there is no such command."""
+    if line.split(maxsplit=1)[:1] == ["vault"]:  # which has its own way with a quote that is never closed
+        return vault.run(line.split(maxsplit=1)[1] if len(line.split()) > 1 else "", magics)
     name, *words = split(line) or ["help"]
     if (command := _COMMANDS.get(name)) is None:
         if "--" in line or name in magics.model_names():
             raise UserError(f"%llm has no command {name!r}; to ask a model write %%llm, with the prompt below it.")
-        raise UserError(f"%llm has no command {name!r}{nearest(name, tuple(_COMMANDS))} %llm help lists them.")
+        raise UserError(f"%llm has no command {name!r}{nearest(name, (*_COMMANDS, 'vault'))} %llm help lists them.")
     usage = next(c.usage for c in COMMANDS if c.name == name)
     return command(magics, Words(usage, words))
 
@@ -111,12 +114,13 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
         ("--profile", {"metavar": "NAME"}),
         ("--dry-run", _SWITCH),
     )
+    environ = Veiled(os.environ)  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
-        _say(configuration.migrate(Paths.find(os.environ), dry_run=given.dry_run))
+        _say(configuration.migrate(Paths.find(environ), dry_run=given.dry_run))
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
-        configuration.choose_profile(given.value, Paths.find(os.environ), Path.cwd(), os.environ, new=given.new)
-    elif given.new or (given.profile is not None and given.value is None):
+        configuration.choose_profile(given.value, Paths.find(environ), Path.cwd(), environ, new=given.new)
+    elif given.new or given.dry_run or (given.profile is not None and given.value is None):
         raise words.misused()
     elif given.value is not None:
         session = magics.session
@@ -131,7 +135,7 @@ def _shown(config: Config, key: str | None, profile: str | None) -> pd.DataFrame
     if key is None:
         return pd.DataFrame(map(partial(_setting, config), config.keys()))
     if key == "profiles":
-        return pd.DataFrame(map(_profile, configuration.profiles(config)))
+        return pd.DataFrame(map(_profile, configuration.list_profiles(config)))
     if profile not in {None, config.settings.profile}:
         _say(f"{key} = {config.profiles[profile].values[key].value!r} in profile {profile}")
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator_nb.magics.args import ON_ERROR, flags, parameters
-from orchestrator_nb.magics.manual import COMMANDS
+from orchestrator_nb.magics.manual import COMMANDS, VAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Known:
     models: Callable[[], Sequence[str]]
     settings: Callable[[], Sequence[str]]
     variables: Mapping[str, Any]
+    profiles: Callable[[], Sequence[str]] = tuple
+    keys: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Suggestions:
 
 _CELL = re.compile(r"\s*%%(?:llm|onb)(?=\s|$)")
 _COMMAND = re.compile(r"\s*%(?:llm|onb)\s+")
+_VAULT = re.compile(r"\s*%(?:(?:llm|onb)\s+)?vault\s+")
 _OPEN_BRACES = re.compile(r"\{\{-?\s*(?:[^{}]*[\s(,|+~-])?(\w*)$")
 
 
@@ -46,6 +49,8 @@ def suggest(text: str, row: int, column: int, known: Known) -> Suggestions | Non
         return _variables(before, known)
     if cell and cell.end() < len(before):
         return _first_line(before, known)
+    if vault := _VAULT.match(before):
+        return _vault(before[vault.end() :], known)
     if command := _COMMAND.match(before):
         return _command(before[command.end() :], known)
     return None
@@ -131,15 +136,49 @@ def _command(rest: str, known: Known) -> Suggestions:
     words = re.split(r"\s+", rest)
     if len(words) == 1:
         return _starting(words[0], [command.name for command in COMMANDS], "command")
+    if words[0] == "config":
+        return _config(words[1:], known)
     if len(words) > 2:
         return Suggestions(words[-1], ())
     name, word = words
-    if name in ("config", "why"):
+    if name == "why":
         return _starting(word, known.settings(), "setting")
     if name == "models":
         return _starting(word, known.models(), "model")
     options = {"simulate": ("on", "off"), "last": ("--trace",), "trust": ("--yes", "--forget", "--list")}
     return _starting(word, options.get(name, ()), "value")
+
+
+def _config(words: list[str], known: Known) -> Suggestions:
+    *earlier, word = words
+    if not earlier:
+        return _starting(word, [*known.settings(), "profiles", "migrate"], "setting")
+    if earlier == ["profile"] or earlier[-1] == "--profile":
+        return _starting(word, known.profiles(), "profile")
+    options = {"profile": ("--new",), "migrate": ("--dry-run",)}
+    fits = len(earlier) > 1 or earlier[0] == "migrate"  # options come after the value
+    return _starting(word, options.get(earlier[0], ("--profile",)) if fits else (), "option")
+
+
+def _vault(rest: str, known: Known) -> Suggestions:
+    verb, *words = re.split(r"\s+", rest)
+    if not words:
+        return _starting(verb, [command.name for command in VAULT], "command")
+    *earlier, word = words
+    if word.startswith("-"):
+        options = {"set": ("--origin",), "import": ("--service",), "passwd": ("--keep-backups",)}
+        return _starting(word, options.get(verb, ()), "option")
+    if verb == "import" and not earlier:
+        return _starting(word, ["env", "keyring", *_dotfiles(word), *_paths(word, known)], "source")
+    wants_name = verb == "import" or (verb in ("set", "remove", "origins") and not earlier)
+    return _starting(word, known.keys() if wants_name else (), "key")
+
+
+def _dotfiles(start: str) -> list[str]:
+    """Files that begin with a point, which other completions leave out."""
+    from pathlib import Path
+
+    return sorted(str(path) for path in _entries(Path(start).parent) if path.name.startswith(".env"))
 
 
 def _starting(fragment: str, names: Iterable[str], kind: str) -> Suggestions:

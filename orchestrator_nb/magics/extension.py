@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from orchestrator_nb.magics.awaiting import Transformer, transformer
 from orchestrator_nb.magics.cell import Magics
 from orchestrator_nb.magics.complete import Known, matcher
+from orchestrator_nb.magics.net import spread
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.magics.terminal import guard, release
 
@@ -24,13 +25,14 @@ class Loaded:
     names: tuple[str, ...]
     transform: Transformer
     matcher: Callable[[Any], Any]
+    take_net_back: Callable[[], None]
 
 
 _LOADED: WeakKeyDictionary[Shell, Loaded] = WeakKeyDictionary()
 
 
 def load(shell: Shell) -> None:
-    """Registers ``%%llm``, ``%%onb``, ``%llm`` and ``%onb``. Where ``llm`` belongs to somebody else it stays theirs, and one line says so."""
+    """Registers ``%%llm``, ``%%onb``, ``%llm``, ``%onb`` and ``%vault``. Where ``llm`` or ``vault`` belongs to somebody else it stays theirs, and one line says so."""
     if shell in _LOADED:
         return
     magics = Magics(shell)
@@ -38,10 +40,12 @@ def load(shell: Shell) -> None:
     for name in names:
         shell.register_magic_function(magics.cell, "cell", name)
         shell.register_magic_function(magics.line, "line", name)
+    vault = _register_vault(shell, magics)
     loaded = Loaded(
-        names,
+        (*names, *vault),
         transformer(names, kernel=hasattr(shell, "kernel")),
-        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns)),
+        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns, magics.profile_names, magics.key_names)),
+        spread(shell),
     )
     shell.input_transformers_post.append(loaded.transform)
     shell.Completer.custom_matchers.append(loaded.matcher)
@@ -58,6 +62,7 @@ def unload(shell: Shell) -> None:
         shell.magics_manager.magics["line"].pop(name, None)
     shell.input_transformers_post.remove(loaded.transform)
     shell.Completer.custom_matchers.remove(loaded.matcher)
+    loaded.take_net_back()
     release(shell)
 
 
@@ -67,6 +72,15 @@ def _free_names(shell: Shell) -> tuple[str, ...]:
         return ("llm", "onb")
     print(f"%%llm belongs to {_home(owner)}; use %%onb and %onb instead.")  # noqa: T201  # the one line that loading may say
     return ("onb",)
+
+
+def _register_vault(shell: Shell, magics: Magics) -> tuple[str, ...]:
+    """``%vault``, unless it is somebody else's; ``%onb vault`` does the same. ``%%vault`` only says that a value does not belong into a cell."""
+    if (owner := shell.find_line_magic("vault") or shell.find_cell_magic("vault")) is not None:
+        print(f"%vault belongs to {_home(owner)}; use %onb vault instead.")  # noqa: T201  # as above
+        return ()
+    shell.register_magic_function(magics.vault, "line_cell", "vault")
+    return ("vault",)
 
 
 def _home(magic: Callable[..., Any]) -> str:

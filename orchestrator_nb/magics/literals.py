@@ -36,14 +36,21 @@ def refuse(shell: Shell, literal: Hidden, advice: str) -> UserError:
     began = time.monotonic()
     outcome = scrub_shell(shell, literal)
     _Refusal(shell, literal, began).watch()
+    if not outcome.cleaned and not outcome.left:
+        return argument(advice)
     return UserError(_sentence(outcome.cleaned, outcome.left, advice))
 
 
+def argument(advice: str) -> UserError:
+    """The error for a key that was given as an argument where no cell keeps it."""
+    return UserError(f"a key is not taken as an argument, where tracebacks and histories keep it. {advice}")
+
+
 def _sentence(cleaned: tuple[str, ...], left: tuple[str, ...], advice: str) -> str:
-    if not cleaned and not left:
-        return f"a key is not taken as an argument, where tracebacks and histories keep it. {advice}"
     said = [f"a key does not belong into a cell: it was taken out of {_listed(cleaned)}." if cleaned else ""]
     said += [f"It still is in {place}." for place in left]
+    if any(name.endswith(".ipynb") for name in cleaned):  # it compares the file's hash, whatever its time
+        said.append("Where JupyterLab asks about a changed file, choose Overwrite.")
     said.append("If the notebook was saved, synced or shared before, replace the key at its vendor.")
     return " ".join((*filter(None, said), advice))
 

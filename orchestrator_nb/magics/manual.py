@@ -1,4 +1,4 @@
-"""What ``%%llm?``, ``%llm?`` and ``%llm help`` say. The list of options comes from `orchestrator_nb.magics.args`."""
+"""What ``%%llm?``, ``%llm?``, ``%vault?`` and their ``help`` say. The list of options comes from `orchestrator_nb.magics.args`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,34 @@ COMMANDS: Final = (
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
     Command("trust", "trust [--yes|--forget|--list]", "what the project's files would change, and whether they may"),
+    Command("vault", "vault [WORD ...]", "the same as %vault: keys, in an encrypted file"),
     Command("doctor", "doctor", "what works here: versions, settings, addresses, keys"),
+    Command("help", "help", "this page"),
+)
+
+VAULT: Final = (
+    Command(
+        "status", "[status]", "whether it is open, how long it stays so, and its keys: name, vendor, fingerprint, age"
+    ),
+    Command("init", "init", "make an empty vault; asks for a new password twice"),
+    Command("unlock", "unlock", "open it for this kernel; asks for the password"),
+    Command("lock", "lock", "wipe keys and values from this kernel now"),
+    Command(
+        "set",
+        "set NAME [--origin URL ...]",
+        "keep a key, or replace it; asks for the value. It goes to the vendors that use this name, or to the addresses named",
+    ),
+    Command("remove", "remove NAME", "forget a key"),
+    Command("list", "list", "the keys as a DataFrame; no values"),
+    Command(
+        "import",
+        "import env|FILE|keyring [NAME ...] [--service SERVICE]",
+        "take keys from the environment, a .env file or the system's keyring: those named, or all that the settings know",
+    ),
+    Command("passwd", "passwd [--keep-backups]", "change the password; backups that open with the old one are deleted"),
+    Command(
+        "origins", "origins NAME [URL ...]", "where a key may go; with addresses, change that: asks for the password"
+    ),
     Command("help", "help", "this page"),
 )
 
@@ -68,6 +95,14 @@ To ask a model use %%llm, with the prompt below it (%%llm? shows how).
 """
 
 
+_VAULT_HEAD = """The vault: your keys, in one encrypted file per profile. Calls take their keys from here first, then from the environment.
+
+A password or a key's value is always asked for and never written into a cell. No word shows or exports a value.
+A call that needs the locked vault asks for its password by itself. Without a person:
+ORCHESTRATOR_NB_PASSWORD_FILE names a file, ORCHESTRATOR_NB_PASSWORD_COMMAND a command that has the password.
+"""
+
+
 def cell_help() -> str:
     """The page of ``%%llm?``."""
     rows = [_row("MODEL", "alias, provider/model, or a glob such as anthropic/*")]
@@ -78,6 +113,11 @@ def cell_help() -> str:
 def line_help() -> str:
     """The page of ``%llm?`` and ``%llm help``."""
     return "\n".join([_LINE_HEAD, *(_row(f"%llm {command.usage}", command.help) for command in COMMANDS), ""])
+
+
+def vault_help() -> str:
+    """The page of ``%vault?`` and ``%vault help``."""
+    return "\n".join([_VAULT_HEAD, *(_row(f"%vault {command.usage}", command.help) for command in VAULT), ""])
 
 
 def _names(option: Option) -> str:

@@ -46,8 +46,8 @@ class Screen(Protocol):
         """Something happened to an item; called on the loop's thread."""
         ...
 
-    def draw(self) -> None:
-        """Show the state, if it is time to."""
+    def draw(self, *, now: bool = False) -> None:
+        """Show the state, if it is time to; ``now`` in any case."""
         ...
 
     def finish(self, run: Run, *, told: bool = False) -> None:
@@ -79,7 +79,7 @@ class Dark:
     def hear(self, index: int, news: Event | Call) -> None:
         """Not shown."""
 
-    def draw(self) -> None:
+    def draw(self, *, now: bool = False) -> None:
         """Not shown."""
 
     def finish(self, run: Run, *, told: bool = False) -> None:
@@ -106,10 +106,10 @@ class Live:
         """Recorded for the next drawing."""
         self._progress.feed(index, news)
 
-    def draw(self) -> None:
+    def draw(self, *, now: bool = False) -> None:
         """The state as it is now."""
-        if (now := time.monotonic()) >= self._next:
-            self._next = now + self._period_s
+        if (time_s := time.monotonic()) >= self._next or now:
+            self._next = time_s + self._period_s
             self._show(Picture(self._progress.html(), self._progress.text()))
 
     def finish(self, run: Run, *, told: bool = False) -> None:
@@ -135,7 +135,7 @@ class Terminal:
         if self._streams and isinstance(news, Delta):
             self._pieces.append(news.text)
 
-    def draw(self) -> None:
+    def draw(self, *, now: bool = False) -> None:  # noqa: ARG002  # here every time is
         """What has arrived since."""
         while self._pieces:
             self._printed = True

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, Protocol
 
 TICK_S: Final = 0.11
@@ -31,18 +32,26 @@ class Job(Protocol):
         """Keep what is finished, cancel the rest."""
         ...
 
-    def attend(self) -> None:
-        """Ask the user what the run needs to know, if anything."""
+    def attend(self, show: Callable[[], object], /) -> None:
+        """Ask the user what the run needs to know, if anything, after ``show``."""
         ...
 
 
-def block(job: Job, draw: Callable[[], None]) -> bool:
+class Draw(Protocol):
+    """Shows the state of the run, if it is time to; ``now`` in any case."""
+
+    def __call__(self, *, now: bool = False) -> None:
+        """Show it."""
+        ...
+
+
+def block(job: Job, draw: Draw) -> bool:
     """Wait without a running loop: terminals, scripts, and cells inside ``%%time`` and its like."""
     try:
         for nap in _naps(job):
             time.sleep(nap)
             draw()
-            job.attend()
+            job.attend(partial(draw, now=True))
     except KeyboardInterrupt:
         job.stop()
         for nap in _naps(job, SETTLE_S):
@@ -51,14 +60,14 @@ def block(job: Job, draw: Callable[[], None]) -> bool:
     return False
 
 
-async def tick(job: Job, draw: Callable[[], None]) -> bool:
+async def tick(job: Job, draw: Draw) -> bool:
     """Wait inside an awaited cell. ipykernel interrupts such a cell by cancelling it, once."""
     try:
         for nap in _naps(job):
             await asyncio.sleep(nap)
             draw()
-            job.attend()
-    except asyncio.CancelledError:
+            job.attend(partial(draw, now=True))
+    except (asyncio.CancelledError, KeyboardInterrupt):  # the latter where the user was asked something
         job.stop()
         for nap in _naps(job, SETTLE_S):
             await asyncio.sleep(nap)

@@ -65,8 +65,9 @@ _POLICY_WORDS: Final = frozenset(
 _ABSENT_WORDS: Final = frozenset({"model_not_found", "invalid_model"})
 
 _KEY_LIKE: Final = re.compile(
-    r"\b(?:sk|gsk|pk|rk|xai|key|AIza|Bearer)[-_ ][\w*.-]{3,}|AIza[\w-]{10,}|\*{3,}\w*|\b\w{40,}\b"
+    r"\b(?:sk|gsk|pk|rk|xai|(?<!\[)key|AIza|Bearer)[-_ ][\w*.-]{3,}|AIza[\w-]{10,}|\*{3,}\w*|\b\w{40,}\b"
 )
+"""``[key NAME]`` is our own mark and stays."""
 _REQUEST_IDS: Final = (
     "request-id", "x-request-id", "x-ds-trace-id", "mistral-correlation-id", "x-kong-request-id", "x-generation-id",
 )  # fmt: skip

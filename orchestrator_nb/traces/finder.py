@@ -99,12 +99,17 @@ def _words(text: str, word: str) -> Iterator[Found]:
     for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text) if word else ():
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         if "vault" in line:
-            yield Found(match.start(), match.end(), STORED, fingerprint(word))
+            yield Found(match.start(), match.end(), STORED, _anonymous(word))
+
+
+def _anonymous(text: str) -> str:
+    """A fingerprint that nobody can compare: what was typed may be a password, which could be guessed word by word from one that is always the same."""
+    return fingerprint(text, secrets.token_bytes(16))
 
 
 def typed(value: Hidden) -> Finder:
     """Looks for one key that somebody typed, whether it is in a vault or not."""
     if len(value) < SHORTEST or not value.use(lambda raw: all(0x21 <= sign <= 0x7E for sign in raw)):
         return Word(value)
-    fp = value.use(lambda raw: fingerprint(raw.decode()))
+    fp = value.use(lambda raw: _anonymous(raw.decode()))
     return Keys((value.use(lambda raw: Digests(secrets.token_bytes(32)).adding([(fp, raw)])),), ())

@@ -54,7 +54,7 @@ def _begins(name: str, *beginnings: str, then: str) -> Iterator[Pattern]:
 
 _NAMED: Final = re.compile(
     r"""(?i:key|token|secret|bearer|authorization|credential)["']?(?:\]|\s)*(?:[:=,(]|\s|=>|\\"|")\s*(?:bearer\s+)?(?:\\?["'])?"""
-    r"(?=[A-Za-z]*\d[A-Za-z]*\d[A-Za-z]*\d)([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{48}|[0-9a-f]{64}"
+    r"(?=[A-Za-z]*\d)([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{48}|[0-9a-f]{64}"
     r"|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{32}|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{40}|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{64})(?![\w/+=-])",
     re.ASCII,
 )

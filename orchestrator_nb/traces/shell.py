@@ -43,26 +43,41 @@ class Outcome:
 
 def scrub_shell(shell: Shell, value: Hidden) -> Outcome:
     """Take ``value`` out of everything that this shell keeps, and out of the files that it and its notebook are kept in. Raises nothing."""
-    finder = typed(value)
-    cell = current_cell(shell)
-    cleaned = [name for name, clean in _MEMORY.items() if clean(shell, finder)]
+    finder, cell = typed(value), current_cell(shell)
+    outcomes = list(_in_memory(shell, finder))
     if (clean_cell := finder.clean(cell)) != cell:
         # a notebook puts this in the cell's place, a terminal behind the next prompt
-        shell.set_next_input(clean_cell, replace=True)
-        cleaned.append("this cell")
-    left = []
-    for name, outcome in _on_disk(shell, finder):
-        if outcome:
-            left.append(outcome)
-        else:
-            cleaned.append(name)
-    return Outcome(tuple(cleaned), tuple(left))
+        shell.set_next_input(runnable(clean_cell), replace=True)
+        outcomes.append(("this cell", ""))
+    outcomes += _on_disk(shell, finder)
+    return Outcome(
+        tuple(name for name, problem in outcomes if not problem), tuple(problem for _, problem in outcomes if problem)
+    )
+
+
+def runnable(cell: str) -> str:
+    """The cell without the marks of its keys where a magic would take these for arguments: run again, it asks."""
+    return _MAGIC_LINE.sub(lambda line: _MARK.sub("", line[0]), cell)
+
+
+_MAGIC_LINE: Final = re.compile(r"^[ \t]*%.*", re.MULTILINE)
+_MARK: Final = re.compile(r"""[ \t=]*["']?\[key fp:[0-9a-f]{8}\]["']?""")
+
+
+def _in_memory(shell: Shell, finder: Finder) -> Iterator[tuple[str, str]]:
+    """Each place that held the key: its name, and why it still does, or nothing."""
+    for name, clean in _MEMORY.items():
+        try:
+            if clean(shell, finder):
+                yield name, ""
+        except Exception as error:  # noqa: BLE001  # another IPython may keep it otherwise; the other places must be cleaned all the same
+            yield name, f"{name} ({type(error).__name__})"
 
 
 def scrub_again(shell: Shell, finder: Finder) -> None:
     """What IPython keeps since the cell has ended: its error and its output."""
-    for clean in _MEMORY.values():
-        clean(shell, finder)
+    for _ in _in_memory(shell, finder):
+        pass
 
 
 def current_cell(shell: Shell) -> str:
@@ -162,8 +177,10 @@ def _on_disk(shell: Shell, finder: Finder) -> Iterator[tuple[str, str]]:
             yield "IPython's history", ""
     except (sqlite3.Error, OSError) as error:
         yield "", f"IPython's history: {error}"
+    if (log := _open_log(shell)) and _holds(log, finder):
+        yield log.name, f"{log.name} (%logstart); run %logstop, then onb scrub"
     for path in notebook_files(shell):
-        if any(isinstance(found, Finding) for found in scan_file(path, finder)):
+        if _holds(path, finder):
             outcome = scrub_file(path, finder)
             yield path.name, str(outcome) if isinstance(outcome, Note) else ""
 
@@ -177,7 +194,20 @@ def _history(shell: Shell, finder: Finder) -> bool:
     if str(history.hist_file) == ":memory:":
         return database.update(history.db, finder.clean)
     path = Path(history.hist_file)
-    return any(isinstance(found, Finding) for found in scan_file(path, finder)) and database.clean(path, finder.clean)
+    return _holds(path, finder) and database.clean(path, finder.clean)
+
+
+def _holds(path: Path, finder: Finder) -> bool:
+    return any(isinstance(found, Finding) for found in scan_file(path, finder))
+
+
+def _open_log(shell: Shell) -> Path | None:
+    """Where ``%logstart`` writes every cell. IPython has it open and goes on writing, so it cannot be replaced."""
+    log = shell.logger.logfile
+    if log is None or log.closed:
+        return None
+    log.flush()
+    return Path(log.name)
 
 
 def notebook_files(shell: Shell) -> list[Path]:

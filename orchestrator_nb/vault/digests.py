@@ -39,11 +39,10 @@ _FORMS: Final = 3
 _GROUP_BYTES: Final = _FP_BYTES + _FORMS * _MARK_BYTES
 _HEAD_BYTES: Final = len(_MAGIC) + _KEY_BYTES + 2
 _MOST_SHAPES: Final = 1024
-_WIDE: Final = 0x8000
-"""This bit of a shape says that a value of this length may have any printable sign; without it, letters, digits, ``-`` and ``_``."""
+_SHAPE_BYTES: Final = 3
+_ALPHABETS: Final = (rb"A-Za-z0-9_-", rb"A-Za-z0-9_+/=-", rb"A-Za-z0-9_.-", rb"A-Za-z0-9_.~%-", rb"!-~")
+"""The signs of a value's form: of words, with those of base64, with dots, URL-quoted, all. A run of few signs is short, and has few windows to look at."""
 
-_WORD_RUN: Final = rb"[A-Za-z0-9_-]{%d,}"
-_WIDE_RUN: Final = rb"[!-~]{%d,}"
 _URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -62,7 +61,8 @@ class Digests:
 
     key: bytes = field(repr=False)
     groups: tuple[bytes, ...] = field(default=(), repr=False)
-    shapes: frozenset[int] = field(default=frozenset(), repr=False)
+    shapes: frozenset[tuple[int, int]] = field(default=frozenset(), repr=False)
+    """Which of `_ALPHABETS`, and the length."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -76,10 +76,13 @@ class Digests:
     @classmethod
     def _read(cls, data: bytes) -> Self | None:
         count = int.from_bytes(data[_HEAD_BYTES - 2 : _HEAD_BYTES])
-        body = _HEAD_BYTES + 2 * count
+        body = _HEAD_BYTES + _SHAPE_BYTES * count
         if not data.startswith(_MAGIC) or count > _MOST_SHAPES or len(data) != body + ROOM * _GROUP_BYTES:
             return None
-        shapes = {int.from_bytes(data[at : at + 2]) for at in range(_HEAD_BYTES, body, 2)}
+        starts = range(_HEAD_BYTES, body, _SHAPE_BYTES)
+        shapes = {(data[at] % len(_ALPHABETS), int.from_bytes(data[at + 1 : at + _SHAPE_BYTES])) for at in starts}
+        if any(length < SHORTEST for _, length in shapes):
+            return None
         groups = tuple(data[at : at + _GROUP_BYTES] for at in range(body, len(data), _GROUP_BYTES))
         return cls(data[len(_MAGIC) : len(_MAGIC) + _KEY_BYTES], groups, frozenset(shapes))
 
@@ -109,9 +112,8 @@ class Digests:
     def save(self, path: Path) -> None:
         """Write the file, for its owner alone, in one step. Raises `OSError`."""
         groups = self.groups or tuple(secrets.token_bytes(_GROUP_BYTES) for _ in range(ROOM))
-        shapes = b"".join(shape.to_bytes(2) for shape in sorted(self.shapes)[:_MOST_SHAPES])
-        head = _MAGIC + self.key + (len(shapes) // 2).to_bytes(2)
-        replace(path, b"".join((head, shapes, *groups)))
+        shapes = [bytes((alphabet,)) + length.to_bytes(2) for alphabet, length in sorted(self.shapes)[:_MOST_SHAPES]]
+        replace(path, b"".join((_MAGIC, self.key, len(shapes).to_bytes(2), *shapes, *groups)))
 
     def __bool__(self) -> bool:
         return bool(self.shapes)
@@ -128,7 +130,7 @@ class Digests:
                 yield Hit(_signs(data, start), _signs(data, end), fp)
 
     def _everywhere(self, data: bytes) -> Iterator[tuple[int, int, str]]:
-        shortest = min(shape & ~_WIDE for shape in self.shapes)
+        shortest = min(length for _, length in self.shapes)
         yield from self._plain(data)
         for code in (_BASE64, _HEX):
             for run in code.runs(shortest).finditer(data):
@@ -139,9 +141,8 @@ class Digests:
                         yield first + code.sign(start), min(first - code.sign(-end), run.end()), fp
 
     def _plain(self, data: bytes) -> Iterator[tuple[int, int, str]]:
-        for shape in self.shapes:
-            length = shape & ~_WIDE
-            for run in re.finditer((_WIDE_RUN if shape & _WIDE else _WORD_RUN) % length, data):
+        for alphabet, length in self.shapes:
+            for run in re.finditer(_run(alphabet, length), data):
                 for at in self._hits(run[0], length):
                     start = run.start() + at
                     yield start, start + length, self._fps[self._mark(data[start : start + length])]
@@ -202,8 +203,18 @@ def _forms(value: bytearray) -> list[bytes]:
     return [form.encode() for form in dict.fromkeys(forms)]
 
 
-def _shapes(value: bytearray) -> set[int]:
-    return {len(form) | (0 if re.fullmatch(_WORD_RUN % 0, form) else _WIDE) for form in _forms(value)}
+def _shapes(value: bytearray) -> set[tuple[int, int]]:
+    return {(_alphabet(form), len(form)) for form in _forms(value)}
+
+
+def _alphabet(form: bytes) -> int:
+    """The first that has all signs of the form."""
+    return next(number for number in range(len(_ALPHABETS)) if re.fullmatch(_run(number, 1), form))
+
+
+def _run(alphabet: int, length: int) -> bytes:
+    """Matches runs of the alphabet that are long enough."""
+    return rb"[%b]{%d,}" % (_ALPHABETS[alphabet], length)
 
 
 def _signs(data: bytes, at: int) -> int:

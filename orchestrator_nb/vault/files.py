@@ -65,7 +65,8 @@ def _unreadable(path: Path, error: OSError) -> VaultError:
     if error.errno in {errno.ELOOP, errno.EMLINK}:
         return VaultFormatError(f"{path.name} is a link; a vault must be a file of its own: put the file itself there.")
     if isinstance(error, FileNotFoundError):
-        return VaultError(f"{path.name} is not there; its last copies stand beside it: {backups(path)[0].name}.")
+        copies = ", ".join(copy.name for copy in backups(path) if copy.exists())
+        return VaultError(f"{path.name} is not there" + (f"; copies stand beside it: {copies}." if copies else "."))
     return VaultError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.")
 
 

@@ -6,14 +6,18 @@ without one) that prints the password: ``pass show orchestrator``. Both are read
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shlex
+import shutil
+import signal
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,26 +29,57 @@ FILE: Final = "ORCHESTRATOR_NB_PASSWORD_FILE"
 COMMAND: Final = "ORCHESTRATOR_NB_PASSWORD_COMMAND"
 COMMAND_WAIT_S: Final = 60.0
 
+_ELSE: Final = f"the password here; name a file or a command that has it, with {FILE} or {COMMAND}"
+VALUE_ELSE: Final = "the key here; %vault import takes it from the environment or a .env file"
+_BOTH: Final = f"{FILE} and {COMMAND} are both set; keep one of them."
+
+
+class NothingEntered(UserError):
+    """The person left the prompt without an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing was entered; nothing was changed.")
+
+
+class PromptInterrupted(KeyboardInterrupt):
+    """The person pressed interrupt at the prompt."""
+
+    def __str__(self) -> str:
+        return "stopped at the prompt; nothing was changed, nothing was sent."
+
+    def _render_traceback_(self) -> list[str]:
+        """One line instead of a stack, as for our errors."""
+        return [f"KeyboardInterrupt: {self}"]
+
 
 def without_a_person(environ: Mapping[str, str]) -> Hidden | None:
     """The password from the file or the command, or ``None`` when neither is named. Raises `VaultError` with what to mend."""
     file, command = environ.get(FILE), environ.get(COMMAND)
     if file and command:
-        raise VaultError(f"{FILE} and {COMMAND} are both set; keep one of them.")
+        raise VaultError(_BOTH)
     if file:
         return _from_file(Path(file).expanduser())
     return _from_command(command) if command else None
 
 
 def _from_file(path: Path) -> Hidden:
+    with os.fdopen(_opened(path), "rb") as file:
+        return _first_line(Hidden(file.read(MAX_PASSWORD_BYTES + 3)), FILE)
+
+
+def _opened(path: Path) -> int:
+    """A handle of the file, which its owner alone may read."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
         reason = error.strerror
     else:
-        with os.fdopen(handle, "rb") as file:
+        try:
             _require_private(path, os.fstat(handle))
-            return _first_line(file.read(MAX_PASSWORD_BYTES + 3), FILE)
+        except VaultError:
+            os.close(handle)
+            raise
+        return handle
     raise VaultError(f"{FILE}: {path} cannot be read: {reason}.")
 
 
@@ -58,30 +93,57 @@ def _require_private(path: Path, status: os.stat_result) -> None:
 
 
 def _from_command(command: str) -> Hidden:
+    reason = ""
     try:
-        words = shlex.split(command)
         done = subprocess.run(  # noqa: S603  # the user's own command, from the user's own environment; no shell reads it
-            words,
+            shlex.split(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=COMMAND_WAIT_S,
             check=False,
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        reason = "took too long" if isinstance(error, subprocess.TimeoutExpired) else f"cannot be run ({error})"
+    except subprocess.TimeoutExpired:
+        reason = f"took longer than {COMMAND_WAIT_S:g} s"
+    except (OSError, ValueError, IndexError) as error:
+        reason = f"cannot be run ({error.strerror if isinstance(error, OSError) else 'it cannot be read as a command'})"
     else:
         if done.returncode == 0:
-            return _first_line(done.stdout, COMMAND)
+            return _first_line(Hidden(done.stdout), COMMAND)
         reason = f"ended with {done.returncode}"
     raise VaultError(f"{COMMAND}: the command {reason}; run it in a terminal to see why.")
 
 
-def _first_line(said: bytes, source: str) -> Hidden:
-    line = said.split(b"\n", 1)[0].removesuffix(b"\r")
-    if not line:
+def _first_line(said: Hidden, source: str) -> Hidden:
+    """What was read stays hidden: a traceback of what follows shows no line of it."""
+    line = said.use(lambda signs: Hidden(signs.split(b"\n", 1)[0].removesuffix(b"\r")))
+    said.wipe()
+    if not len(line):
         raise VaultError(f"{source}: the first line, which should be the password, is empty.")
-    return Hidden(line)
+    return line
+
+
+def problem(environ: Mapping[str, str]) -> str | None:
+    """What keeps the file or the command from giving a password, as far as that can be told without reading or running it."""
+    file, command = environ.get(FILE), environ.get(COMMAND)
+    if file and command:
+        return _BOTH
+    try:
+        if file:
+            os.close(_opened(Path(file).expanduser()))
+    except VaultError as error:
+        return str(error)
+    return _not_a_command(command) if command else None
+
+
+def _not_a_command(command: str) -> str | None:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    if words and shutil.which(words[0]):
+        return None
+    return f"{COMMAND}: there is no command {words[0]!r} here." if words else f"{COMMAND} cannot be read as a command."
 
 
 def somebody_is_there() -> bool:
@@ -92,7 +154,7 @@ def somebody_is_there() -> bool:
 
 
 def _in_kernel() -> bool:
-    """In a kernel getpass is its own: ipykernel puts function in getpass's place: https://github.com/ipython/ipykernel/blob/main/ipykernel/kernelbase.py"""
+    """In a kernel getpass is its own: ipykernel puts a function in getpass's place: https://github.com/ipython/ipykernel/blob/main/ipykernel/kernelbase.py"""
     return getpass.getpass.__module__ != "getpass"
 
 
@@ -100,29 +162,50 @@ def _has_terminal() -> bool:
     return bool(sys.stdin and sys.stdin.isatty())
 
 
-def ask(prompt: str) -> Hidden:
-    """A hidden line from the person. Raises `VaultLocked` when there is nobody to ask, `UserError` when nothing was entered."""
+def tell(text: str) -> None:
+    """A line above the prompt: in the cell, or on standard error, for standard output may be a pipe."""
+    if somebody_is_there():
+        print(text, file=sys.stdout if _in_kernel() else sys.stderr, flush=True)
+
+
+def ask(prompt: str, else_: str = _ELSE) -> Hidden:
+    """A hidden line from the person. Raises `NothingEntered`, `PromptInterrupted`, and `VaultLocked` when there is nobody to ask: ``else_`` is what to do then."""
     answer = _answer(prompt) if somebody_is_there() else None
     if answer is None:
-        raise VaultLocked(
-            f"nobody can be asked for the password here; name a file or a command that has it, with {FILE} or {COMMAND} (docs/vault.md)."
-        )
+        raise VaultLocked(f"nobody can be asked for {else_} (docs/vault.md).")
     if not len(answer):
-        raise UserError("nothing was entered; nothing was changed.")
+        raise NothingEntered
     return answer
 
 
 def _answer(prompt: str) -> Hidden | None:
     """``None`` where the front end takes no input, as when a notebook is executed without a person."""
     try:
-        return Hidden(getpass.getpass(prompt))
-    except (NotImplementedError, EOFError):
+        with _interruptible(), warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # what is typed could be seen
+            return Hidden(getpass.getpass(prompt))
+    except (NotImplementedError, getpass.GetPassWarning):
         return None
+    except EOFError:
+        return Hidden("")
+    except KeyboardInterrupt:
+        pass
+    raise PromptInterrupted
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """In an awaited cell ipykernel turns the interrupt into a cancellation, which no prompt would notice: it stands until it is answered."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def ask_twice(prompt: str) -> Hidden:
     """A new secret, typed twice. Raises as `ask`, and `UserError` when the two differ."""
     first = ask(prompt)
-    if first != ask(f"{prompt.rstrip(': ')} once more: "):
+    if first != ask(f"{prompt.rstrip(': ')}, once more: "):
         raise UserError("the two differ; nothing was changed.")
     return first

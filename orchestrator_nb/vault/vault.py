@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
-from orchestrator_nb.errors import UserError, VaultError, VaultLocked
+from orchestrator_nb.errors import UserError, VaultError, VaultFormatError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.secret import Hidden, Secret, fingerprint
 from orchestrator_nb.vault import files
@@ -129,7 +129,7 @@ class Vault:
         """What may be shown. Raises `VaultError` for a file that cannot be read, `VaultFormatError` for one that is no vault."""
         if not self.exists:
             return Status(self.path, "none")
-        header = read_header(files.read(self.path))
+        header = self._read().header
         with self._guard:
             if not self.is_open or self._timer is None:
                 return Status(self.path, "locked", header.kdf, header.generation, leases=self._leases.total())
@@ -185,7 +185,7 @@ class Vault:
         self._tell()
 
     def _unlock(self, password: Hidden) -> Kdf:
-        header = read_header(files.read(self.path))
+        header = self._read().header
         with self._fresh(password, header) as keys, self._guard:
             found = self._read()  # once more: somebody may have written while the password was stretched
             self._take(self._opened(found, keys), found.header)
@@ -256,12 +256,18 @@ class Vault:
                 return
         tell()
 
+    def prove(self, password: Hidden) -> None:
+        """Nothing, if this is the file's password; opens and changes nothing. Raises `VaultAuthError`, `VaultFormatError`, `VaultError`."""
+        found = self._read()
+        with self._fresh(password, found.header) as keys:
+            _wipe(self._opened(found, keys).values())
+
     # Changing
 
     def put(self, name: str, vendor: str, value: Hidden, origins: Iterable[str]) -> Fact:
         """Add a key, or replace its value (its origins too). ``value`` stays the caller's. Raises `VaultLocked`, `UserError` for what is no key or name."""
         require_name(name), require_value(value)
-        bound, now = frozenset(origins), self._wall()
+        bound, now = frozenset(origins), float(int(self._wall()))  # as the file has it
         with self._changing() as (header, entries):
             created = entries[name].created if name in entries else now
             entry = entries[name] = Entry(name, value.use(Hidden), vendor, bound, created, now)
@@ -276,7 +282,7 @@ class Vault:
         """Let a key go to other origins; asks for proof that the owner wants it. Raises `VaultAuthError`, `UserError`, `VaultLocked`."""
         bound = frozenset(origins)
         self._require_open()
-        self._require_password(password)
+        self.prove(password)
         with self._changing() as (_, entries):
             entries[name] = replace(entries[_present(name, entries)], origins=bound)
 
@@ -295,11 +301,6 @@ class Vault:
             header = replace(found.header, kdf=sealed.kdf, salt=sealed.salt)
             self._save(entries, header, keys, before=found.data, forget=not keep_backups)
             self._open(keys)
-
-    def _require_password(self, password: Hidden) -> None:
-        found = self._read()
-        with self._fresh(password, found.header) as keys:
-            _wipe(self._opened(found, keys).values())
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[tuple[Header, dict[str, Entry]]]:
@@ -419,7 +420,8 @@ class Vault:
     def _read(self) -> _File:
         seen = self._seen.all()  # before the file: a save in between must not look like an old copy
         data = files.read(self.path)
-        header = read_header(data)
+        with _named(self.path):
+            header = read_header(data)
         return _File(data, header, seen.get(header.vault_id.hex(), 0))
 
     def _ours(self, found: _File) -> _File:
@@ -433,7 +435,8 @@ class Vault:
         raise VaultLocked(f"another vault stands in the place of {self.path.name}; open that one: %vault unlock")
 
     def _opened(self, found: _File, keys: Keys) -> dict[str, Entry]:
-        entries = _entries(found.data, found.header, keys)
+        with _named(self.path):
+            entries = _entries(found.data, found.header, keys)
         if found.newest_seen > found.header.generation:
             self._notice(
                 f"{self.path.name} is older (save {found.header.generation:,}) than it was when last seen "
@@ -480,6 +483,18 @@ class Vault:
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("a vault cannot be pickled; open it where it is needed")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What reads bytes does not know whose they are."""
+    try:
+        yield
+    except VaultFormatError as error:
+        problem = str(error)
+    else:
+        return
+    raise VaultFormatError(f"{path.name}: {problem}")
 
 
 def _entries(data: bytes, header: Header, keys: Keys) -> dict[str, Entry]:

@@ -80,6 +80,18 @@ def test_config_shows_sets_and_explains(onb):
     assert onb("config", "limits.paralel").returncode == 2
 
 
+def test_profiles_in_the_shell(onb, tmp_path):
+    assert onb("config", "profile", "work").stderr.endswith("or switch to another: onb config profile default.\n")
+    assert onb("config", "profile", "work", "--new").stdout.startswith("profile = 'work'")
+    assert onb("config", "model", "haiku", "--profile", "work").stdout.startswith("model = 'haiku'")
+    assert "* work                 no vault   model = 'haiku'" in onb("config", "profiles").stdout
+    assert onb("--profile", "default", "config", "model").stdout.startswith("model = None")
+    assert onb("--profile", "wrok", "doctor").returncode == 2
+    assert "+version: 2" in onb("config", "migrate", "--dry-run").stdout
+    assert not (tmp_path / "config/config.yaml.v1").exists()
+    assert "config.yaml.v1" in onb("config", "migrate").stdout
+
+
 def test_failures_go_to_standard_error_once_and_the_rest_is_still_printed(onb):
     done = onb("ask", "hi", "-m", "anthropic/sim-quota", "-m", "flash", "--simulate")
     assert done.returncode == 1

@@ -33,7 +33,7 @@ class Home:
 
     def load(self, environ=None, cell=None, cwd="project", profile=None):
         cwd = self.project if cwd == "project" else cwd
-        return load(self.paths, cwd, environ or {}, cell, TODAY, profile)
+        return load(self.paths, cwd, {} if environ is None else environ, cell, TODAY, profile)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ CASES = {
     "list in brackets": ("params: {stop: [a, b]}\n", "params.stop", ["c d"], "params: {stop: [c d]}\n"),
     "null": ("params:\n  seed: 4\n", "params.seed", None, "params:\n  seed: null\n"),
     "glob": ("prices: {}\n", "prices.openai/gpt-5.4*", {"input": 1, "output": 2.5}, "prices: {openai/gpt-5.4*: {input: 1, output: 2.5}}\n"),
+    "CRLF, a new line": ("model: a\r\n", "limits.parallel", 2, "model: a\r\nlimits:\r\n  parallel: 2\r\n"),
     "CRLF": ("model: a\r\nlimits:\r\n  parallel: 1\r\n", "limits.parallel", 2, "model: a\r\nlimits:\r\n  parallel: 2\r\n"),
 }  # fmt: skip
 

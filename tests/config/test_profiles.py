@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator_nb.config import choose_profile, profiles
+from orchestrator_nb.config import choose_profile, list_profiles
 from orchestrator_nb.config.paths import PROFILE, Paths
 from orchestrator_nb.config.yaml import read
 from orchestrator_nb.errors import ConfigError
@@ -182,7 +182,7 @@ def test_the_list_says_what_each_sets_and_whether_it_has_a_vault(home):
     home.user("profile: work\nprofiles: {work: {model: opus, params: {seed: 2}}, a: {}}\n")
     home.write(home.paths.vault("a"), "")
 
-    found = profiles(home.load())
+    found = list_profiles(home.load())
 
     assert [(p.name, p.active, dict(p.sets), p.has_vault) for p in found] == [
         ("default", False, {}, False),
@@ -199,3 +199,18 @@ def test_what_is_written_reads_as_yaml(home):
         "profiles": {"work": {"roles": {"Judge": "Say: yes"}}},
         "profile": "work",
     }
+
+
+def test_the_variable_is_followed_in_a_running_process(home):
+    home.user("profiles: {work: {model: opus}}\n")
+    environ = {}
+    config = home.load(environ)
+    assert config.refreshed() is config
+
+    environ["ORCHESTRATOR_NB_PROFILE"] = "work"
+    assert config.refreshed().settings.model == "opus"
+    environ["ORCHESTRATOR_NB_PROFILE"] = "wrok"
+    with pytest.raises(ConfigError, match="ORCHESTRATOR_NB_PROFILE"):
+        config.refreshed()
+    del environ["ORCHESTRATOR_NB_PROFILE"]
+    assert config.refreshed() is config

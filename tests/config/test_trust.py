@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator_nb.config import trust
 from orchestrator_nb.config.consent import give, show, take_back
-from orchestrator_nb.config.project import NEVER, TRUSTED_SECTIONS
+from orchestrator_nb.config.project import NEVER, TRUSTED_SECTIONS, find
 from orchestrator_nb.config.schema import keys
 from orchestrator_nb.config.survey import survey
 from orchestrator_nb.errors import ConfigError, UserError
@@ -286,15 +286,15 @@ def test_a_thousand_swaps_while_it_is_read_win_nothing(home, swaps, how):
 
 
 def test_the_control_a_check_before_the_read_loses_that_race(home, swaps):
-    path = swaps("file")
-    trusted = hashlib.sha256(LIMITS.encode()).hexdigest()
+    """The same code, used as one would: look whether it is trusted, then load it."""
+    swaps("file")
 
     def naive():
-        if hashlib.sha256(path.read_bytes()).hexdigest() == trusted:
-            return path.read_bytes() != LIMITS.encode()
-        return False
+        checked, _ = find(home.project, home.paths, {}, trust.trusted(home.paths))
+        loaded, _ = find(home.project, home.paths, {}, trust.Trusted())
+        return checked.trusted and loaded.settings[0].limits.parallel == 666
 
-    assert any(naive() for _ in range(100_000))
+    assert any(naive() for _ in range(5000)), "it loses about one time in twenty"
 
 
 # The record
@@ -579,6 +579,12 @@ def test_a_file_with_a_second_name_cannot_be_trusted(home):
         survey(home.paths, home.project, {}).sealed()
 
 
+def test_a_notice_about_the_user_s_own_files_is_no_project(home):
+    home.user("model: claude-3-5-sonnet-20240620\n")
+    assert home.load().notices
+    assert survey(home.paths, home.project, {}) is None
+
+
 def test_without_a_project_there_is_nothing_to_survey(home):
     assert survey(home.paths, home.project, {}) is None
     with pytest.raises(UserError, match="has no project"):
@@ -614,6 +620,15 @@ def test_where_nobody_can_be_asked_it_shows_and_names_the_option(home):
     assert not questions
     assert lines[1].startswith("Trusted.")
     assert talk(home)[0][0].startswith(f"{home.project} is trusted.")
+
+
+def test_what_is_left_alone_cannot_be_trusted_and_the_reason_is_said(home, another_user):
+    home.beside("trainer: {epochs: 3}\n", "config.yaml")
+    with pytest.raises(UserError, match=r"has none of our keys .* Nothing was stored"):
+        talk(home, yes=True)
+    another_user(home.beside(LIMITS))
+    with pytest.raises(UserError, match=r"belongs to user .*chown .* Nothing was stored"):
+        talk(home, yes=True)
 
 
 def test_a_file_that_changes_while_the_user_reads_is_not_trusted(home):

@@ -59,7 +59,7 @@ def test_the_cells_of_a_page_run_in_order(page, home, tmp_path):
 
 @pytest.mark.slow
 def test_the_shell_examples_run(home, tmp_path):
-    [*examples] = blocks(ROOT / "docs" / "shell.md", "bash")
+    examples = [text for name in ("shell.md", "configuration.md") for text in blocks(ROOT / "docs" / name, "bash")]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for example in examples:
         script = f"set -eu\n{example.replace('onb doctor', 'onb doctor || test $? = 1')}"

@@ -19,11 +19,13 @@ class Shown:
 
     status: str = ""
     error: str = ""
+    told: str = ""
     stream: str = ""
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     updates: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     results: list[dict[str, str]] = field(default_factory=list)
     reply: dict[str, Any] = field(default_factory=dict)
+    prompts: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -37,9 +39,13 @@ class Kernel:
     def __init__(self, manager, client):
         self.manager, self.client = manager, client
 
-    def run(self, code: str, interrupt_when=None, timeout: float = 30) -> Shown:
-        """Runs a cell to idle. ``interrupt_when(shown)`` decides, after each message, to press the interrupt button once."""
-        shown, asked, pressed = Shown(), self.client.execute(code), None
+    def run(self, code: str, interrupt_when=None, timeout: float = 30, answers=()) -> Shown:
+        """Runs a cell to idle. ``interrupt_when(shown)`` decides, after each message, to press the interrupt button once.
+
+        ``answers`` are typed at its hidden prompts, in turn; a function of what is shown by then is called when its prompt is there; `None` answers nothing. ``None``: the front end takes no input.
+        """
+        asked = self.client.execute(code, allow_stdin=answers is not None, stop_on_error=False)
+        shown, pressed, answers = Shown(), None, iter(answers or ())
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
@@ -48,6 +54,7 @@ class Kernel:
                 message = None
             if message and message["parent_header"].get("msg_id") == asked and _record(shown, message):
                 break
+            self._answer(shown, answers)
             if interrupt_when and pressed is None and interrupt_when(shown):
                 self.manager.interrupt_kernel()
                 pressed = time.monotonic()
@@ -58,6 +65,17 @@ class Kernel:
         shown.status = shown.reply["status"]
         shown.error = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(shown.reply.get("traceback", [])))
         return shown
+
+    def _answer(self, shown: Shown, answers) -> None:
+        if not self.client.stdin_channel.msg_ready():
+            return
+        request = self.client.get_stdin_msg(timeout=5)["content"]
+        assert request["password"], f"shown while it is typed: {request['prompt']}"
+        shown.prompts.append(request["prompt"])
+        answer = next(answers, "")
+        answer = answer(shown) if callable(answer) else answer
+        if answer is not None:
+            self.client.input(answer)
 
     def value(self, expression: str) -> Any:
         """The value of an expression in the kernel, for values that repr() round-trips."""
@@ -91,6 +109,8 @@ def _record(shown: Shown, message) -> bool:
         name = content.get("transient", {}).get("display_id") or f"output {len(shown.outputs)}"
         shown.outputs[name] = content["data"]
         shown.updates.append((name, content["data"]))
+    elif kind == "error":
+        shown.told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
     elif kind == "execute_result":
         shown.results.append(content["data"])
     return kind == "status" and content["execution_state"] == "idle"

@@ -1,8 +1,12 @@
 """``%%llm`` in a plain shell, as a terminal or a script has it: what is asked, what is bound, what fails the cell."""
 
+import os
+import traceback
+
 import pandas as pd
 import pytest
 
+from orchestrator_nb.config import choose_profile
 from orchestrator_nb.errors import OrchestratorError
 
 
@@ -191,6 +195,63 @@ def test_line_commands_answer(shell, capsys):
     }.items():
         run(shell, line)
         assert says in capsys.readouterr().out
+
+
+def test_a_profile_is_made_written_to_switched_and_listed_in_a_running_session(shell, capsys):
+    before = shell.session.config
+    for line, says in {
+        "%llm config profile work --new": "profile = 'work'",
+        "%llm config model haiku --profile work": "model = 'haiku'",
+        "%llm why model": "profile, ",
+        "%llm config profile default": "profile = 'default'",
+        "%llm config model sonnet --profile work": "model = 'sonnet' in profile work",
+        "%llm config migrate --dry-run": "+version: 2",
+        "%llm config migrate": "config.yaml.v1",
+    }.items():
+        capsys.readouterr()
+        run(shell, line)
+        assert says in capsys.readouterr().out
+    listed = run(shell, "%llm config profiles").result
+    assert listed.to_dict("list") == {
+        "profile": ["default", "work"],
+        "active": [True, False],
+        "sets": ["", "model = 'sonnet'"],
+        "vault": [False, False],
+    }
+    assert "did you mean 'work'" in fail(shell, "%llm config profile wrok")
+    assert "%llm config [KEY" in fail(shell, "%llm config model --new")
+    assert shell.session.config is not before
+
+
+def test_a_cell_says_how_to_leave_a_profile_that_is_not_there_and_that_works(shell, monkeypatch):
+    home = shell.session.config.paths.settings
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.write_text("profile: ghost\n")
+    said = fail(shell, "%%llm sonnet\nhi")
+    assert "config.yaml:1: profile: unknown profile 'ghost'" in said
+    assert "%llm config profile default" in said
+
+    run(shell, "%llm config profile default")
+
+    run(shell, "%%llm sonnet --quiet\nhi")
+
+
+def test_no_frame_of_a_failing_switch_shows_the_environment(shell, monkeypatch):
+    """It may hold keys, and a traceback can show the values of variables."""
+    monkeypatch.setenv("SOME_API_KEY", "sk-canary-0123456789")
+    failure = shell.run_cell("%llm config profile wrok").error_in_exec
+    with pytest.raises(OrchestratorError) as control:
+        choose_profile("wrok", shell.session.config.paths, None, os.environ)
+
+    assert "sk-canary" in shown(control.value)
+    assert "sk-canary" not in shown(failure)
+
+
+def shown(error):
+    """The variables of our frames, as a verbose traceback prints them."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if "/orchestrator_nb/" in frame.f_code.co_filename]
+    assert len(frames) > 2
+    return repr([frame.f_locals for frame in frames])
 
 
 def test_last_shows_the_run_again_and_trace_the_whole_stack(shell, capsys):

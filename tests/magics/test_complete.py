@@ -18,6 +18,7 @@ KNOWN = Known(
     models=lambda: ("sonnet", "flash", "anthropic/claude-x", "ollama/llama3.2:3b"),
     settings=lambda: ("limits.parallel", "limits.attempts", "model"),
     variables=VARIABLES,
+    profiles=lambda: ("default", "work"),
 )
 
 
@@ -50,6 +51,12 @@ def at_end(text):
         ("%%llm sonnet\nfirst\nwor", ("", [])),
         ("%llm mod", ("mod", ["models"])),
         ("%llm config lim", ("lim", ["limits.parallel", "limits.attempts"])),
+        ("%llm config profi", ("profi", ["profiles"])),
+        ("%llm config profile w", ("w", ["work"])),
+        ("%llm config profile work --", ("--", ["--new"])),
+        ("%llm config model haiku --", ("--", ["--profile"])),
+        ("%llm config model haiku --profile ", ("", ["default", "work"])),
+        ("%llm config migrate --", ("--", ["--dry-run"])),
         ("%llm why mo", ("mo", ["model"])),
         ("%llm simulate o", ("o", ["on", "off"])),
         ("%llm last --", ("--", ["--trace"])),

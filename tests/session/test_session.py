@@ -224,6 +224,6 @@ def test_doctor_names_every_vendor_and_shows_no_key(tmp_path):
     environ = {"ORCHESTRATOR_NB_HOME": str(tmp_path), "ANTHROPIC_API_KEY": "sk-ant-canary-0123456789"}
     with Session.open(cwd=tmp_path, environ=environ) as opened:
         report = "\n".join(f"{check.name} {check.text}" for check in opened.doctor())
-    assert "ANTHROPIC_API_KEY is set" in report
-    assert "MISTRAL_API_KEY is not set" in report
+    assert "ANTHROPIC_API_KEY from the environment" in report
+    assert "MISTRAL_API_KEY is missing: %vault set MISTRAL_API_KEY" in report
     assert "canary" not in report

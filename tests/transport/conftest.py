@@ -168,8 +168,8 @@ def question(url, stream=False, **how):
     return Request(ModelSpec(vendor(url, **how), "m"), (Message.user("hi"),), stream=stream)
 
 
-def exchange(network=None, keys=None, observe=lambda _request, _hint: None):
-    return Exchange(PROVIDERS, keys or StaticKeys(KEY), network or Network(), Clock(), observe)
+def exchange(network=None, keys=None, observe=lambda _request, _hint: None, **how):
+    return Exchange(PROVIDERS, keys or StaticKeys(KEY), network or Network(), Clock(), observe, **how)
 
 
 async def ask(url, *, stream=False, network=None, keys=None, emit=lambda _event: None, **how):

@@ -1,0 +1,230 @@
+"""``%vault WORD …``: one small function per word. No word takes a password or a value: what looks like one is taken out of the cell again, and asked for instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.keyring import Keyring, looks_like_a_key, refusal
+from orchestrator_nb.magics.args import nearest
+from orchestrator_nb.magics.manual import VAULT, vault_help
+from orchestrator_nb.magics.words import split
+from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.vault import telling
+from orchestrator_nb.vault.vault import Fact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator_nb.magics.cell import Magics
+
+_WORD: Final = re.compile(r"[a-z][a-z-]{0,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What stood after a verb: words, and options with what followed them. ``usage`` is how the verb is written."""
+
+    usage: str
+    words: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
+
+    def names(self, least: int = 0, most: float = float("inf")) -> tuple[str, ...]:
+        """The words, if there are enough and not too many. Raises `UserError` that shows how the verb is written, and none of the words."""
+        if not least <= len(self.words) <= most:
+            raise self.misused()
+        return self.words
+
+    def misused(self) -> UserError:
+        """The error that shows how the verb is written."""
+        return UserError(f"write it as: %vault {self.usage}")
+
+
+def run(line: str, magics: Magics) -> Any:
+    """Does what the line says. Raises `UserError` with the nearest verb when there is no such one."""
+    verb, *rest = _split(line) or ["status"]
+    if verb not in _VERBS:
+        _unknown(verb, rest)
+    _refuse_literals(verb, rest)
+    words = _words(verb, rest)
+    keyring = magics.session.vault
+    try:
+        return _VERBS[verb](keyring, words)
+    finally:
+        for notice in keyring.notices:
+            _say(f"note: {notice}")
+
+
+def in_body(body: str) -> UserError:
+    """The error for ``%%vault`` with something below it: a value, most likely."""
+    return refusal(body.split(), "%vault set NAME asks for the value.")
+
+
+def _split(line: str) -> list[str]:
+    """As any magic's line; but where a quote is never closed, what it opens must not stand in the error."""
+    try:
+        return split(line)
+    except UserError:
+        return [word.strip("\"'") for word in line.split()]
+
+
+def _unknown(verb: str, rest: Iterable[str]) -> NoReturn:
+    if literals := [word for word in (verb, *rest) if looks_like_a_key(word)]:
+        raise refusal(literals, "%vault set NAME asks for the value.")
+    said = f"%vault has no word {verb!r}" if _WORD.fullmatch(verb) else "%vault has no such word"
+    raise UserError(f"{said}{nearest(verb, tuple(_VERBS))} %vault help lists them.")
+
+
+def _refuse_literals(verb: str, rest: list[str]) -> None:
+    literals = [word for word in rest if looks_like_a_key(word) and "://" not in word and "/" not in word]
+    literals += [part for word in rest if "=" in word and not word.startswith("-") for part in word.split("=", 1)[1:]]
+    if verb in _ASKING:
+        operands = _words(verb, rest, strict=False).words
+        literals += operands[_ASKING[verb] :]
+    if literals := [word for word in dict.fromkeys(literals) if word]:
+        name = next((word for word in rest if word not in literals and re.fullmatch(r"[A-Z][A-Z0-9_]*", word)), "NAME")
+        asks = (
+            f"%vault set {name} asks for the value."
+            if verb not in _PASSWORD
+            else f"%vault {verb} asks for the password."
+        )
+        raise refusal(literals, asks)
+
+
+_PASSWORD: Final = frozenset({"init", "unlock", "passwd", "lock"})
+_ASKING: Final[Mapping[str, int]] = {"set": 1, **dict.fromkeys(_PASSWORD, 0)}
+"""Verbs that ask, and the number of words that they take: any other word is the answer, written too early."""
+
+
+def _words(verb: str, rest: list[str], *, strict: bool = True) -> Words:
+    """Raises `UserError` for an option that the verb does not have; otherwise, where not ``strict``, it is left out."""
+    usage = next(command.usage for command in VAULT if command.name == verb)
+    takes = _OPTIONS.get(verb, {})
+    words: list[str] = []
+    options: dict[str, tuple[str, ...]] = {}
+    coming = iter(rest)
+    for word in coming:
+        flag, equals, value = word.partition("=")
+        if not flag.startswith("--"):
+            words.append(word)
+        elif flag in takes:
+            found = () if not takes[flag] else (value if equals else next(coming, ""),)
+            options[flag] = (*options.get(flag, ()), *found)
+        elif strict:
+            raise Words(usage, (), {}).misused()
+    return Words(usage, tuple(words), options)
+
+
+_OPTIONS: Final[Mapping[str, Mapping[str, bool]]] = {
+    "set": {"--origin": True},
+    "import": {"--service": True},
+    "passwd": {"--keep-backups": False},
+}
+"""Of each verb, and whether something follows."""
+
+
+def _status(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    facts = keyring.vault.facts() if keyring.vault.is_open else None
+    profile = keyring.vault.path.stem
+    for line in telling.about(keyring.status(), facts, profile, datetime.now(UTC).timestamp()):
+        _say(line)
+
+
+def _init(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    keyring.init()
+
+
+def _unlock(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    was_open = keyring.vault.is_open
+    keyring.unlock()
+    status = keyring.status()
+    _say(
+        f"{'open already' if was_open else 'open'}; it locks after {telling.span(status.idle_left_s)} without use, in {telling.span(status.limit_left_s)} in any case."
+    )
+
+
+def _lock(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    keyring.lock()
+    _say("locked; keys and values are wiped from this kernel." if keyring.vault.exists else "there is no vault yet.")
+
+
+def _set(keyring: Keyring, words: Words) -> None:
+    [name] = words.names(1, 1)
+    _say(telling.stored(keyring.set(name, origins=words.options.get("--origin", ()))))
+
+
+def _remove(keyring: Keyring, words: Words) -> None:
+    [name] = words.names(1, 1)
+    keyring.remove(name)
+    _say(f"{name} is removed. The vendor still takes it: revoke it there if nobody should use it any more.")
+
+
+def _list(keyring: Keyring, words: Words) -> pd.DataFrame:
+    import pandas as pd  # the other verbs do without
+
+    words.names(0, 0)
+    columns = ["name", "vendor", "origins", "fingerprint", "created", "rotated"]
+    return pd.DataFrame([_row(fact) for fact in keyring.list()], columns=columns).astype(
+        {"created": "datetime64[s, UTC]", "rotated": "datetime64[s, UTC]"}
+    )
+
+
+def _row(fact: Fact) -> tuple[Any, ...]:
+    times = (datetime.fromtimestamp(time, UTC) if time else None for time in (fact.created, fact.rotated))
+    return fact.name, fact.vendor, " ".join(fact.origins), f"fp:{fact.fp}", *times
+
+
+def _import(keyring: Keyring, words: Words) -> None:
+    source, *names = words.names(1)
+    if source == "env":
+        found = keyring.import_env(*names)
+    elif source == "keyring":
+        found = keyring.import_keyring(*names, service=words.options.get("--service", ("orchestrator-nb",))[-1])
+    else:
+        found = keyring.import_file(source, *names)
+    for line in found.lines():
+        _say(line)
+
+
+def _passwd(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    keep = "--keep-backups" in words.options
+    keyring.passwd(keep_backups=keep)
+    _say(f"the password is changed; backups under the old one are {'kept' if keep else 'deleted'}.")
+
+
+def _origins(keyring: Keyring, words: Words) -> None:
+    name, *urls = words.names(1)
+    _say(telling.stored(keyring.origins(name, *urls)))
+
+
+def _help(_keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    _say(vault_help())
+
+
+def _say(text: str) -> None:
+    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+
+
+_VERBS: Final[Mapping[str, Callable[[Keyring, Words], Any]]] = {
+    "status": _status,
+    "init": _init,
+    "unlock": _unlock,
+    "lock": _lock,
+    "set": _set,
+    "remove": _remove,
+    "list": _list,
+    "import": _import,
+    "passwd": _passwd,
+    "origins": _origins,
+    "help": _help,
+}
