@@ -90,10 +90,12 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 (hex) over canonical JSON of a named list of fields and a version. Never depends on a secret.
+        """SHA-256 (hex) over `canonical`. Never depends on a secret. The store asks for it at the call, the frame at the end: it is made once."""
+        return digest(self.canonical)
 
-        The store asks for it when the call starts, the frame when all are done: it is made once. `records.request_record` names the fields.
-        """
+    @property
+    def canonical(self) -> str:
+        """Canonical JSON of a named list of fields and a version; `records.request_record` is the same as a dict."""
         vendor = self.model.vendor
         fields = (  # in the order of their names, as canonical JSON has them
             f'"kind":{quoted(vendor.kind)}',
@@ -105,7 +107,7 @@ class Request:
             f'"system":{"null" if self.system is None else quoted(self.system)}',
             f'"v":{KEY_VERSION}',
         )
-        return digest(f"{{{','.join(fields)}}}")
+        return f"{{{','.join(fields)}}}"
 
 
 def _message_json(message: Message) -> str:

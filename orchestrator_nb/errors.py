@@ -10,6 +10,7 @@ OrchestratorError
 │   ├── VaultFormatError    its file is none, is damaged in its open part, or asks for too much work
 │   ├── VaultAuthError      wrong password, or the file was altered: one sentence for both
 │   └── VaultLocked         it is locked; the call can go on once somebody unlocks it
+├── StoreError              what happens cannot be written down: disk full, damaged, written to by another
 ├── LimitError              a budget or a cap of the user's own
 ├── ReplayMiss              not on the tape
 ├── PluginError             a plugin misbehaved
@@ -112,6 +113,12 @@ class VaultLocked(VaultError):
     """The vault is locked, and nobody could be asked for the password. What was under way can go on after `unlock`."""
 
     kind = "locked"
+
+
+class StoreError(OrchestratorError):
+    """The store of runs and answers cannot be written or read. What was acknowledged before is on disk."""
+
+    kind = "store"
 
 
 class LimitError(OrchestratorError):

@@ -1,0 +1,109 @@
+"""Answers by the key of their question: what an identical question is served, so that it is not paid for twice.
+
+Live and simulated answers live apart. Whole answers only are served: a refusal, a cut-off or a broken answer is kept for its run's sake, and asked again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final, Literal
+
+from orchestrator_nb.calls import Request, Response
+from orchestrator_nb.errors import StoreError
+from orchestrator_nb.records import canonical, response_of, response_record
+from orchestrator_nb.store.database import Database
+from orchestrator_nb.store.reading import read_answer
+from orchestrator_nb.store.rows import Row, seal
+
+Space = Literal["live", "simulated"]
+
+_FIND: Final = (
+    "SELECT good, at, payload, digest FROM answers WHERE request = (SELECT id FROM requests WHERE key = ?) AND space = ?"
+    " AND good ORDER BY at DESC"
+)
+
+
+class Answers:
+    """The answers of a store. Safe to use from several threads."""
+
+    def __init__(self, database: Database, *, keep_prompts: bool = True) -> None:
+        self._database, self._keep_prompts = database, keep_prompts
+        self._numbers = numbers()
+        self._lock = threading.Lock()
+        self._unwritten: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def get(self, key: str, space: str) -> Response | None:
+        """The newest answer to this question, as it was given; ``None`` for none, and for one that is damaged."""
+        if unwritten := self._unwritten.get((key, space)):
+            return response_of(json.loads(unwritten[1]))
+        for row in self._rows(key, space):
+            if (found := read_answer(key, space, *row)) is not None:
+                return found
+        return None
+
+    def _rows(self, key: str, space: str) -> list[tuple[Any, ...]]:
+        try:
+            with self._database.reading() as connection:
+                return connection.execute(_FIND, (bytes.fromhex(key), space)).fetchall()
+        except StoreError:  # a damaged page: not served, and asked again
+            return []
+
+    def put(self, request: Request, response: Response, *, good: bool = True, durable: bool = False) -> int | None:
+        """Keep an answer; its number, or ``None`` when JSON cannot hold it. On disk soon, and served from now on if it is whole and ``good``.
+
+        Raises `StoreError` when writing fails.
+        """
+        try:
+            written = canonical(response_record(response))
+        except ValueError:
+            return None
+        number, space = next(self._numbers), space_of(response)
+        served, key, at = int(good and whole(response)), request.key, self._database.clock.wall()
+        values = (
+            number,
+            space,
+            served,
+            at,
+            written,
+            seal("answers", key, space, served, at, written),
+            bytes.fromhex(key),
+        )
+        if served:
+            with self._lock:
+                self._unwritten[key, space] = number, written
+        self._database.put(
+            request_row(request, keep=self._keep_prompts),
+            Row("answers", values, durable, partial(self._forget, key, space, number) if served else None),
+        )
+        return number
+
+    def _forget(self, key: str, space: str, number: int) -> None:
+        """It is on disk now, unless a newer one has taken its place."""
+        with self._lock:
+            if self._unwritten.get((key, space), (None,))[0] == number:
+                del self._unwritten[key, space]
+
+
+def whole(response: Response) -> bool:
+    """Whether an answer may be served to the next who asks."""
+    return response.complete and response.finish in {"stop", "tool_calls"}
+
+
+def space_of(response: Response) -> Space:
+    """Where an answer belongs."""
+    return "simulated" if response.source == "simulated" else "live"
+
+
+def numbers() -> Iterator[int]:
+    """Row numbers that no other process hands out: a block of 2**24 at a random place, in order, so that rows stand side by side."""
+    return itertools.count((secrets.randbits(38) << 24) + 1)
+
+
+def request_row(request: Request, *, keep: bool) -> Row:
+    """The question, under its key, which is its seal too; without its content when prompts are not to be kept."""
+    return Row("requests", (bytes.fromhex(request.key), request.canonical if keep else None))

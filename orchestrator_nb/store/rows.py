@@ -1,0 +1,68 @@
+"""How rows are written, and the seal that each carries: SHA-256 over the table's name, what the row belongs to, and its content.
+
+The seal covers the key, so that a damaged index cannot pass one question's answer off as another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+AT_ONCE: Final = 250
+"""Rows in one statement. Each statement lets go of Python's lock and may have to wait 5 ms to get it back, so few large ones are fast."""
+
+
+def seal(table: str, *content: str | float) -> bytes:
+    """The row's digest. Nothing before the last part may hold a line break; canonical JSON never does."""
+    return hashlib.sha256("\n".join((table, *map(str, content))).encode()).digest()
+
+
+class Row(NamedTuple):
+    """A row on its way into a table.
+
+    ``durable``: on the disk itself before it is acknowledged, so that it survives a power cut. ``after`` is called by the writer's thread once it is written.
+    """
+
+    table: str
+    values: tuple[Any, ...]
+    durable: bool = False
+    after: Callable[[], None] | None = None
+
+
+_REQUEST: Final = "(SELECT id FROM requests WHERE key = column{})"
+_NEWEST: Final = (  # the answer that a cached call was served; good ones only, of its own space
+    "coalesce(column5, (SELECT answers.id FROM answers JOIN requests ON requests.id = answers.request"
+    " WHERE requests.key = column6 AND space = column7 AND good ORDER BY answers.at DESC LIMIT 1))"
+)
+_AGAIN: Final = "ON CONFLICT DO NOTHING"
+"""A commit that failed may have happened after all, and its rows come again."""
+_INTO: Final[dict[str, str]] = {  # in the order in which rows lean on each other
+    "requests": "INSERT INTO requests (key, payload) SELECT * FROM (VALUES {}) WHERE true"
+    " ON CONFLICT (key) DO UPDATE SET payload = excluded.payload WHERE payload IS NULL",
+    "runs": f"INSERT INTO runs (id, name, at, payload, digest) VALUES {{}} {_AGAIN}",
+    "items": "INSERT INTO items (run, number, payload, digest, request)"
+    f" SELECT column1, column2, column3, column4, {_REQUEST.format(5)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    "answers": "INSERT INTO answers (id, space, good, at, payload, digest, request) SELECT column1, column2,"
+    f" column3, column4, column5, column6, {_REQUEST.format(7)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    "calls": "INSERT INTO calls (id, run, number, payload, answer, digest)"
+    f" SELECT column1, column2, column3, column4, {_NEWEST}, column8 FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    "attempts": f"INSERT INTO attempts (id, run, at, payload, digest) VALUES {{}} {_AGAIN}",
+    "settlements": f"INSERT INTO settlements (attempt, payload, digest) VALUES {{}} {_AGAIN}",
+    "ends": "INSERT OR REPLACE INTO ends (run, at, payload, digest) VALUES {}",
+}
+
+
+def statements(rows: Iterable[Row]) -> Iterator[tuple[str, list[Any]]]:
+    """The rows as few statements with their values, in an order in which each finds what it refers to."""
+    tables: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _INTO}
+    for row in rows:
+        tables[row.table].append(row.values)
+    for name, found in tables.items():
+        for start in range(0, len(found), AT_ONCE):
+            yield _statement(name, found[start : start + AT_ONCE])
+
+
+def _statement(table: str, rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
+    places = ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
+    return _INTO[table].format(places), [value for row in rows for value in row]

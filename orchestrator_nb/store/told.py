@@ -1,0 +1,79 @@
+"""What the ledger tells: a run, a place of its grid, what was spent. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from orchestrator_nb.calls import Response
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Money and calls of one group (``name``). USD.
+
+    ``billed`` is known, ``possibly`` the worst case of attempts whose end is unknown (``ambiguous`` of them), ``saved`` what answers from the cache or a
+    tape cost when they were bought. ``unpriced`` attempts were billed, and nobody knows how much: their money is in no figure.
+    """
+
+    name: str = ""
+    attempts: int = 0
+    billed: Decimal = ZERO
+    possibly: Decimal = ZERO
+    saved: Decimal = ZERO
+    ambiguous: int = 0
+    unpriced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunTold:
+    """One run. ``started_at`` and ``ended_at`` are seconds since the epoch; a run without an end is under way, or its process was killed.
+
+    ``items`` were planned, ``done`` have an outcome, ``failed`` of these an error. ``sources`` counts outcomes by live, cache, replay, simulated.
+    ``damaged`` counts rows whose seal is wrong; nothing of them is in any figure.
+    """
+
+    id: str
+    started_at: float
+    ended_at: float | None = None
+    items: int = 0
+    done: int = 0
+    failed: int = 0
+    sources: Mapping[str, int] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+    damaged: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Places without an outcome: what resuming would ask."""
+        return self.items - self.done
+
+
+@dataclass(frozen=True, slots=True)
+class CallTold:
+    """One place of a grid: what was asked, and its newest outcome if there is one.
+
+    ``request`` is the question's record, ``None`` when prompts are not kept. ``error`` has kind, type, message. ``damaged`` says that a row of it was.
+    """
+
+    number: int
+    model: str
+    key: str
+    row: int
+    repeat: int
+    inputs: Mapping[str, Any]
+    request: Mapping[str, Any] | None = None
+    response: Response | None = None
+    error: Mapping[str, Any] | None = None
+    outcome: Mapping[str, Any] | None = None
+    damaged: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an outcome."""
+        return self.outcome is not None
