@@ -101,7 +101,7 @@ class Request:
             f'"kind":{quoted(vendor.kind)}',
             f'"messages":[{",".join(map(_message_json, self.messages))}]',
             f'"model":{quoted(self.model.id)}',
-            f'"origin":{quoted(vendor.base_url)}',
+            f'"origin":{quoted(vendor.origin)}',
             f'"params":{self.params.canonical}',
             f'"sample":{self.sample}',
             f'"system":{"null" if self.system is None else quoted(self.system)}',
@@ -227,4 +227,19 @@ class Waiting:
     wait_s: float | None = None
 
 
-Event = Started | Delta | ThinkingDelta | Retrying | Waiting
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What the row is to say instead of what is measured around the call: the figures that stand on a tape, so that the row and the tape agree.
+
+    ``replayed``: they are those of an earlier call, whose answers were ``recorded`` as live or simulated.
+    """
+
+    started_at: float | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    attempts: int = 0
+    replayed: bool = False
+    recorded: Source | None = None
+
+
+Event = Started | Delta | ThinkingDelta | Retrying | Waiting | Timed

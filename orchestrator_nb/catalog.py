@@ -53,6 +53,7 @@ class Vendor:
     """A server that answers for models: its dialect (``kind``), its address, and the name (never the value) of its key.
 
     ``simulated``: the address is the simulator's, so that also calls which were stopped before their answer's header are not taken for live ones.
+    ``own_url`` is then the address that it stands for: the simulator has another port each time, but the question is the same.
     """
 
     name: str
@@ -62,6 +63,12 @@ class Vendor:
     quirks: Quirks = Quirks()
     limits: Limits = Limits()
     simulated: bool = False
+    own_url: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The vendor's own address, by which a question is known."""
+        return self.own_url or self.base_url
 
     @property
     def is_local(self) -> bool:

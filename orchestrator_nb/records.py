@@ -32,7 +32,7 @@ def request_record(request: Request) -> dict[str, Any]:
         "kind": vendor.kind,
         "messages": [plain(message) for message in request.messages],
         "model": request.model.id,
-        "origin": vendor.base_url,
+        "origin": vendor.origin,
         "params": plain(request.params.given),
         "sample": request.sample,
         "system": request.system,

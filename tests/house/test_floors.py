@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "orchestrator_nb"
 
 FLOORS = [
-    {"messages", "catalog", "calls", "canonical", "records", "errors", "secret", "needles", "forms", "types", "runs"},  # values
+    {"messages", "catalog", "calls", "canonical", "records", "errors", "secret", "needles", "forms", "types", "runs", "source"},  # values
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis", "traces"},  # things made of calls
