@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # loaded when a store is opened, and not before
     from sqlite3 import Connection
 
 BUSY_S: Final = 10.0
-PAGE: Final = 8192
+PAGE: Final = 16384
 REMOTE: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "beegfs", "glusterfs"}
 )
@@ -69,7 +69,7 @@ def on_disk(path: Path, now: float) -> Opened:
     guard = lock or _Mutex()
     with guard:
         writer = _prepared(path, now, log=lock is not None)
-    return Opened(writer, guard, lambda: _reader(path), path.with_name(f"{path.name}-wal") if lock else None)
+    return Opened(writer, guard, lambda: reader(path), path.with_name(f"{path.name}-wal") if lock else None)
 
 
 def _make(path: Path) -> None:
@@ -150,11 +150,11 @@ def _set_up(writer: Connection, *, log: bool) -> None:
         writer.execute(f"PRAGMA {setting}")
 
 
-def _reader(path: Path) -> Connection:
+def reader(path: Path) -> Connection:
     """Reads only; it cannot empty the log when it is closed as the last one, for it may not write to the file."""
-    reader = _connect(path, "ro")
-    reader.text_factory = _text
-    return reader
+    connection = _connect(path, "ro")
+    connection.text_factory = _text
+    return connection
 
 
 def _text(data: bytes) -> str:
