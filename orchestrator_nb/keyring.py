@@ -118,7 +118,7 @@ class Keyring:
     def init(self) -> None:
         """Make an empty vault. Raises `UserError` when there is one, or for a password that is too short."""
         if self.vault.exists:
-            raise UserError(f"there is a vault already ({self.vault.path}); %vault unlock opens it.")
+            raise UserError(f"there is a vault already ({telling.place(self.vault.path)}); %vault unlock opens it.")
         self._make()
 
     def unlock(self) -> None:
@@ -361,7 +361,7 @@ class Keyring:
             password = sources.ask_twice(f"New password for the vault {self.vault.path.stem!r}: ")
         self.vault.create(self._good(password))
         password.wipe()
-        self.vault.notices.append(f"there was no vault yet: {self.vault.path} is new.")
+        self.vault.notices.append(f"there was no vault yet: {telling.place(self.vault.path)} is new.")
 
     def _good(self, password: Hidden) -> Hidden:
         if warning := require_good(password):
