@@ -96,7 +96,9 @@ def test_a_key_in_a_cell_is_gone_from_everywhere_and_the_message_says_from_where
     rows = sqlite3.connect(folder / "ipython/profile_default/history.sqlite").execute("SELECT source_raw FROM history")
     [row] = [row for (row,) in rows if row.startswith("%keep")]
     assert row.startswith("%keep set OPENAI_API_KEY [key fp:")
-    assert fingerprint(key) not in row  # it may be a password, whose fingerprint could be compared with those of guesses
+    assert (
+        fingerprint(key) not in row
+    )  # it may be a password, whose fingerprint could be compared with those of guesses
 
 
 @pytest.mark.slow
