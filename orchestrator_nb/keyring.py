@@ -187,7 +187,7 @@ class Keyring:
     def passwd(self, *, keep_backups: bool = False) -> None:
         """Change the password. Backups that open with the old one are deleted unless kept."""
         self._require_vault()
-        old = self._asked(self.vault.unlock, "Password until now: ")
+        old = self._asked(self.vault.prove, "Password until now: ")
         new = self._good(sources.ask_twice("New password: "))
         self.vault.change_password(old, new, keep_backups=keep_backups)
         old.wipe()
