@@ -230,6 +230,16 @@ def test_a_file_that_asks_for_too_much_or_too_little_work_gets_none(asked):
     assert_free(lambda: read_header(bytes(data)))
 
 
+def test_a_reader_that_derives_first_would_be_seen():
+    """Control: the least work that a vault may ask for is already more than a refusal may cost."""
+
+    def naive():
+        derive(Pbkdf2(100_000), Hidden(PASSWORD), bytes(32))
+        raise VaultFormatError("too late")
+
+    assert cost(naive)[0] > 0.010
+
+
 @pytest.mark.parametrize(("at", "value"), [(8, 0), (8, 2), (10, 0), (10, 2), (11, 1), (11, 255), (0, 0)])
 def test_an_unknown_version_cipher_or_flag_is_refused(at, value):
     data = bytearray(sealed())
@@ -270,13 +280,14 @@ def test_the_largest_vault_is_a_mebibyte():
 # Nonces and salts
 
 
-def nonces(count):
+def nonces(count, random=os.urandom):
     content = Hidden(b"{}")
-    return len({seal(content, PLAIN, RAW_KEYS)[0].nonce for _ in range(count)})
+    return len({seal(content, PLAIN, RAW_KEYS, random)[0].nonce for _ in range(count)})
 
 
 def test_no_two_saves_have_the_same_nonce():
     assert nonces(10_000) == 10_000
+    assert nonces(10_000, lambda size: os.urandom(2).ljust(size)) < 10_000  # control: one that repeats is seen
 
 
 @pytest.mark.soak
