@@ -420,7 +420,7 @@ def refusal(literals: Iterable[str], advice: str) -> UserError:
     """The error to raise for keys or passwords that were written down, after they were taken out of the cell and its histories."""
     from orchestrator_nb import refused  # the front door knows which face this is
 
-    return refused(map(Hidden, literals), advice)
+    return refused(literals, advice)
 
 
 def _origin(text: str) -> str:
