@@ -44,6 +44,7 @@ test-fast: $(VENV)/.ready  ## the parts of a few seconds each
 	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak"
 
 soak: $(VENV)/.ready  ## long runs that make test leaves out
+	@$(PIP) -e '.[dev,fuzz]'
 	$(BIN)/python -m pytest -q -m soak --timeout 3600
 
 lint: $(VENV)/.ready  ## style and format

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.errors import OrchestratorError, ProviderError, UserError
     from orchestrator_nb.messages import Image, Message, Text
-    from orchestrator_nb.secret import Hidden
     from orchestrator_nb.sessions import Session, session
 
 __version__ = "0.1.0"
@@ -52,15 +51,13 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 
-def refused(literals: Iterable[Hidden], advice: str) -> UserError:
+def refused(literals: Iterable[str], advice: str) -> UserError:
     """The error to raise for keys that were written into code. In a notebook they are taken out of the cell and its histories first."""
     from IPython.core.getipython import get_ipython  # only on this way
 
-    from orchestrator_nb.magics.literals import argument, refuse
+    from orchestrator_nb.magics.literals import refuse_all
 
-    shell = get_ipython()
-    errors = [refuse(shell, literal, advice) for literal in literals] if shell else [argument(advice)]
-    return max(errors, key=lambda error: len(str(error)))  # the one that cleaned most
+    return refuse_all(get_ipython(), literals, advice)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

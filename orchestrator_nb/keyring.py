@@ -118,7 +118,7 @@ class Keyring:
     def init(self) -> None:
         """Make an empty vault. Raises `UserError` when there is one, or for a password that is too short."""
         if self.vault.exists:
-            raise UserError(f"there is a vault already ({self.vault.path}); %vault unlock opens it.")
+            raise UserError(f"there is a vault already ({telling.place(self.vault.path)}); %vault unlock opens it.")
         self._make()
 
     def unlock(self) -> None:
@@ -187,7 +187,7 @@ class Keyring:
     def passwd(self, *, keep_backups: bool = False) -> None:
         """Change the password. Backups that open with the old one are deleted unless kept."""
         self._require_vault()
-        old = self._asked(self.vault.unlock, "Password until now: ")
+        old = self._asked(self.vault.prove, "Password until now: ")
         new = self._good(sources.ask_twice("New password: "))
         self.vault.change_password(old, new, keep_backups=keep_backups)
         old.wipe()
@@ -361,7 +361,7 @@ class Keyring:
             password = sources.ask_twice(f"New password for the vault {self.vault.path.stem!r}: ")
         self.vault.create(self._good(password))
         password.wipe()
-        self.vault.notices.append(f"there was no vault yet: {self.vault.path} is new.")
+        self.vault.notices.append(f"there was no vault yet: {telling.place(self.vault.path)} is new.")
 
     def _good(self, password: Hidden) -> Hidden:
         if warning := require_good(password):
@@ -420,7 +420,7 @@ def refusal(literals: Iterable[str], advice: str) -> UserError:
     """The error to raise for keys or passwords that were written down, after they were taken out of the cell and its histories."""
     from orchestrator_nb import refused  # the front door knows which face this is
 
-    return refused(map(Hidden, literals), advice)
+    return refused(literals, advice)
 
 
 def _origin(text: str) -> str:

@@ -62,7 +62,7 @@ class Magics:
 
         with self._remembered():
             if body and not body.isspace():
-                raise in_body(body)
+                raise in_body(self.shell, body)
             return run(line, self)
 
     def model_names(self) -> Sequence[str]:

@@ -179,6 +179,12 @@ def _trust(magics: Magics, words: Words) -> None:
     trust.run(magics, _say, yes=given.yes, forget=given.forget, show=given.list)
 
 
+def _scan(magics: Magics, words: Words) -> pd.DataFrame:
+    from orchestrator_nb.magics.scan import table  # with SQLite and the patterns
+
+    return table(words.read(("paths", {"nargs": "*"})).paths, magics.session.config.paths.state, _say)
+
+
 def _doctor(magics: Magics, words: Words) -> None:
     words.read()
     marks: Mapping[bool | None, str] = {True: "ok", False: "!!", None: "  "}
@@ -202,6 +208,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "why": _why,
     "simulate": _simulate,
     "trust": _trust,
+    "scan": _scan,
     "doctor": _doctor,
     "help": _help,
 }

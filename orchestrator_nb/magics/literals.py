@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -39,6 +40,14 @@ def refuse(shell: Shell, literal: Hidden, advice: str) -> UserError:
     if not outcome.cleaned and not outcome.left:
         return argument(advice)
     return UserError(_sentence(outcome.cleaned, outcome.left, advice))
+
+
+def refuse_all(shell: Shell, literals: Iterable[str], advice: str) -> UserError:
+    """As `refuse`, of several; outside of a shell only the error."""
+    if shell is None:
+        return argument(advice)
+    errors = [refuse(shell, Hidden(literal), advice) for literal in literals]
+    return max(errors, key=lambda error: len(str(error)))  # the one that cleaned most
 
 
 def argument(advice: str) -> UserError:

@@ -33,6 +33,9 @@ COMMANDS: Final = (
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
     Command("trust", "trust [--yes|--forget|--list]", "what the project's files would change, and whether they may"),
     Command("vault", "vault [WORD ...]", "the same as %vault: keys, in an encrypted file"),
+    Command(
+        "scan", "scan [PATH ...]", "places where keys were left behind, here or under PATH: notebooks, history, logs"
+    ),
     Command("doctor", "doctor", "what works here: versions, settings, addresses, keys"),
     Command("help", "help", "this page"),
 )

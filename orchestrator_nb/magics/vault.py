@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.keyring import Keyring, looks_like_a_key, refusal
+from orchestrator_nb.keyring import Keyring, looks_like_a_key
 from orchestrator_nb.magics.args import nearest
+from orchestrator_nb.magics.literals import refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help
+from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.vault import telling
@@ -48,8 +50,8 @@ def run(line: str, magics: Magics) -> Any:
     """Does what the line says. Raises `UserError` with the nearest verb when there is no such one."""
     verb, *rest = _split(line) or ["status"]
     if verb not in _VERBS:
-        _unknown(verb, rest)
-    _refuse_literals(verb, rest)
+        _unknown(magics.shell, verb, rest)
+    _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
     keyring = magics.session.vault
     try:
@@ -59,9 +61,9 @@ def run(line: str, magics: Magics) -> Any:
             _say(f"note: {notice}")
 
 
-def in_body(body: str) -> UserError:
+def in_body(shell: Shell, body: str) -> UserError:
     """The error for ``%%vault`` with something below it: a value, most likely."""
-    return refusal(body.split(), "%vault set NAME asks for the value.")
+    return refuse_all(shell, body.split(), "%vault set NAME asks for the value.")
 
 
 def _split(line: str) -> list[str]:
@@ -72,14 +74,14 @@ def _split(line: str) -> list[str]:
         return [word.strip("\"'") for word in line.split()]
 
 
-def _unknown(verb: str, rest: Iterable[str]) -> NoReturn:
+def _unknown(shell: Shell, verb: str, rest: Iterable[str]) -> NoReturn:
     if literals := [word for word in (verb, *rest) if looks_like_a_key(word)]:
-        raise refusal(literals, "%vault set NAME asks for the value.")
+        raise refuse_all(shell, literals, "%vault set NAME asks for the value.")
     said = f"%vault has no word {verb!r}" if _WORD.fullmatch(verb) else "%vault has no such word"
     raise UserError(f"{said}{nearest(verb, tuple(_VERBS))} %vault help lists them.")
 
 
-def _refuse_literals(verb: str, rest: list[str]) -> None:
+def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
     literals = [word for word in rest if looks_like_a_key(word) and "://" not in word and "/" not in word]
     literals += [part for word in rest if "=" in word and not word.startswith("-") for part in word.split("=", 1)[1:]]
     if verb in _ASKING:
@@ -92,7 +94,7 @@ def _refuse_literals(verb: str, rest: list[str]) -> None:
             if verb not in _PASSWORD
             else f"%vault {verb} asks for the password."
         )
-        raise refusal(literals, asks)
+        raise refuse_all(shell, literals, asks)
 
 
 _PASSWORD: Final = frozenset({"init", "unlock", "passwd", "lock"})

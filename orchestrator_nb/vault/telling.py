@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from orchestrator_nb.vault.kdf import RECOMMENDED_ITERATIONS
@@ -19,9 +20,9 @@ _SPANS: Final = ((86_400, "day"), (3_600, "h"), (60, "min"))
 def about(status: Status, facts: Sequence[Fact] | None, profile: str, now: float) -> Iterator[str]:
     """The vault's state, line by line. ``facts`` are None while it is locked; ``now`` is the wall clock."""
     if status.state == "none":
-        yield f"no vault yet for profile {profile!r}; %vault set NAME makes one, in {status.path}."
+        yield f"no vault yet for profile {profile!r}; %vault set NAME makes one, in {place(status.path)}."
         return
-    yield f"the vault of profile {profile!r} is {status.state} ({status.path})"
+    yield f"the vault of profile {profile!r} is {status.state} ({place(status.path)})"
     weak = status.kdf is not None and status.kdf.weak
     yield f"password   stretched by {status.kdf}{f'; {RECOMMENDED_ITERATIONS:,} are recommended: vault.iterations' if weak else ''}"
     if facts is None:
@@ -30,6 +31,14 @@ def about(status: Status, facts: Sequence[Fact] | None, profile: str, now: float
     yield f"locks      after {span(status.idle_left_s)} without use, in {span(status.limit_left_s)} in any case"
     yield f"keys       {len(facts) or 'none yet; %vault set NAME asks for one'}"
     yield from map("           {}".format, _table(facts, now))
+
+
+def place(path: Path) -> str:
+    """The path, with ``~`` for the home folder: short, and fit for a notebook that others see."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):  # elsewhere, or a user without a home
+        return str(path)
 
 
 def _table(facts: Sequence[Fact], now: float) -> Iterator[str]:

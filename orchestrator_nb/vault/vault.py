@@ -456,11 +456,17 @@ class Vault:
             self._take(self._opened(self._ours(found), keys), found.header)
 
     def _take(self, entries: Entries, header: Header) -> None:
-        fps = {name: _fp(entry, header) for name, entry in entries.items()}
-        before, self._held, self._header, self._fps = self._held, dict(entries), header, fps
-        self._known = frozenset(entries)
-        kept = {id(entry.value) for entry in entries.values()}
-        _wipe(entry for entry in before.values() if id(entry.value) not in kept)
+        held = {name: self._kept(entry) for name, entry in entries.items()}
+        fps = {name: _fp(entry, header) for name, entry in held.items()}
+        before, self._held, self._header, self._fps = self._held, held, header, fps
+        self._known = frozenset(held)
+        values = {id(entry.value) for entry in held.values()}
+        _wipe(entry for entry in (*before.values(), *entries.values()) if id(entry.value) not in values)
+
+    def _kept(self, entry: Entry) -> Entry:
+        """With the buffer that its value stands in already: answers under way are searched for that one."""
+        mine = self._held.get(entry.name)
+        return replace(entry, value=mine.value) if mine and mine.value == entry.value else entry
 
     def _save_marks(self) -> None:
         """So that a scan finds these keys without the password. It is a second net: the vault does not fail for it."""

@@ -2,22 +2,15 @@
 
 import secrets
 
-SETUP = """
-from IPython.core.magic import register_line_magic
-from orchestrator_nb.magics.literals import refuse
-from orchestrator_nb.secret import Hidden
-@register_line_magic
-def keep(line):
-    raise refuse(get_ipython(), Hidden(line.split()[-1]), "Run: %vault set NAME")
-"""
+SETUP = "%load_ext orchestrator_nb"
 
 
 def test_the_key_leaves_the_cell_the_file_and_the_checkpoint_and_the_run_stops(open_notebook, server):
     key = f"sk-proj-{secrets.token_urlsafe(40)}"
-    notebook = open_notebook("typed.ipynb", [SETUP, f"%keep set OPENAI_API_KEY {key}", "print('went', 'on')"])
+    notebook = open_notebook("typed.ipynb", [SETUP, f"%vault set OPENAI_API_KEY {key}", "print('went', 'on')"])
     notebook.save()
     notebook.run_all()
-    assert notebook.sources()[1] == "%keep set OPENAI_API_KEY"  # run again, it asks
+    assert notebook.sources()[1] == "%vault set OPENAI_API_KEY"  # run again, it asks
     assert "a key does not belong into a cell: it was taken out of In, this cell, IPython's history" in notebook.output(
         1
     )
@@ -28,6 +21,6 @@ def test_the_key_leaves_the_cell_the_file_and_the_checkpoint_and_the_run_stops(o
     notebook.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     for folder in (server.root, server.root.parent / "state" / "ipython"):
         assert [f for f in folder.rglob("*") if f.is_file() and key.encode() in f.read_bytes()] == []
-    assert '"%keep set OPENAI_API_KEY"' in (server.root / "typed.ipynb").read_text()
+    assert '"%vault set OPENAI_API_KEY"' in (server.root / "typed.ipynb").read_text()
     notebook.run_cells_from(2)
     assert "went on" in notebook.output(2)

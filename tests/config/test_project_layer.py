@@ -1,4 +1,4 @@
-"""Rule R23: what came with a notebook may set only harmless things; everything else is refused with file, line and field."""
+"""What came with a notebook may set only harmless things; everything else is refused with file, line and field."""
 
 import json
 import os

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -273,16 +274,31 @@ def met(home):
         return "refused" if "came with the notebook" in str(error) else str(error)
 
 
-@pytest.mark.parametrize("how", ["file", "folder"])
-def test_a_thousand_swaps_while_it_is_read_win_nothing(home, swaps, how):
+def race(home, swaps, how, *, loads, most):
+    """What so many loads met while another process swapped at least ``most`` times, in a sentence."""
     swaps(how)
-    seen, swapped = {"trusted": 0, "refused": 0, "nothing there": 0}, 0
-    while swapped < 500 or sum(seen.values()) < 1000:  # each round of the other process is two swaps
-        swapped += swaps.count()
+    seen, swapped = Counter(), 0
+    while swapped < most or seen.total() < loads:
+        swapped += 2 * swaps.count()  # there and back
         seen[met(home)] += 1
-
     assert seen["trusted"], "the race is real: both sides were met"
     assert seen["refused"]
+    assert seen.keys() <= {"trusted", "refused", "nothing there"}
+    return f"{how}: {seen.total():,} loads, {swapped:,} swaps, {dict(seen)}"
+
+
+@pytest.mark.parametrize("how", ["file", "folder"])
+def test_a_thousand_swaps_while_it_is_read_win_nothing(home, swaps, how):
+    race(home, swaps, how, loads=500, most=1000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["file", "folder"])
+def test_many_thousand_swaps_while_it_is_read_win_nothing(home, swaps, how, capsys):
+    figures = race(home, swaps, how, loads=10_000, most=25_000)
+    with capsys.disabled():
+        sys.stdout.write(f"\nswaps while a trusted project is read: {figures}\n")
 
 
 def test_the_control_a_check_before_the_read_loses_that_race(home, swaps):

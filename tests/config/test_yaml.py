@@ -1,4 +1,4 @@
-"""Rule R42: what a configuration file may contain, and what is refused at once."""
+"""What a configuration file may contain, and what is refused at once."""
 
 import time
 import tracemalloc

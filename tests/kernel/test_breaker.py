@@ -194,7 +194,7 @@ def test_a_forbidden_model_leaves_the_vendors_other_models_alone(scene, ask, spe
 
 @pytest.mark.parametrize("seed", range(20))
 def test_an_open_vendor_is_asked_at_most_once_in_each_pause(clock, ask, seed):
-    """T52: 32 callers who retry, an outage at a random time."""
+    """32 callers who retry, an outage at a random time."""
     dice = random.Random(seed)
     began = clock.now + dice.random() * 10
     ended = began + 10 + dice.random() * 60

@@ -34,7 +34,6 @@ def test_a_wait_is_enough_and_ends(rate, amount):
 
 @given(st.lists(st.floats(-1e9, 1e9), max_size=30))
 def test_clock_jumps_never_make_a_wait_negative_or_lend_more_than_a_bucket(times):
-    """T51."""
     bucket = Bucket(10.0)
     for now in times:
         assert bucket.wait_s(now, 1.0) >= 0.0

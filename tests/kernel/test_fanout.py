@@ -83,7 +83,6 @@ def test_progress_hears_every_event_with_its_place_and_every_call_once(clock, gr
 
 @pytest.mark.parametrize("failing", range(1, 100, 7))
 def test_every_success_is_kept_and_every_failure_typed_in_order(clock, grid, failing):
-    """T50."""
     bad = set(random.Random(failing).sample(range(100), failing))
     vendors = Vendors(clock, fails=lambda request: int(request.prompt.split()[1]) in bad)
     calls = outcome(clock, vendors, grid(100))
@@ -143,7 +142,7 @@ def test_a_bug_ends_the_run_and_is_raised_with_nothing_left_running(clock, grid)
 
 
 def test_cancelling_at_any_moment_gives_all_calls_and_leaves_no_task(grid):
-    """T37, T38: 20 rounds at random moments, the next run is well each time."""
+    """20 rounds at random moments, the next run is well each time."""
     clock, dice = SystemClock(), random.Random(7)
 
     async def answer(request, emit):

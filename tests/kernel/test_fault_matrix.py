@@ -1,4 +1,4 @@
-"""The fault matrix (T36): every fault, every vendor, plain and streamed, over real HTTP, with everything on.
+"""The fault matrix: every fault, every vendor, plain and streamed, over real HTTP, with everything on.
 
 Each row of `EXPECTED` says what must come of a fault: the kind of error (or an answer), how many requests reach the vendor, how long we wait
 between them, and who may have to pay. Waits without a hint are 0.5 s and 1 s, for the jitter stands still; all waits are over at once.

@@ -63,7 +63,6 @@ IDEAL_S = (2_000 - 50) / 50
 
 @pytest.mark.parametrize("seed", range(3))
 def test_headers_alone_keep_two_thousand_calls_within_their_quota(clock, grid, seed):
-    """T47."""
     calls, server, took = run(clock, grid(2_000), FIFTY, seed=seed)
     assert all(call.response for call in calls)
     assert server.refused <= 20
@@ -72,7 +71,6 @@ def test_headers_alone_keep_two_thousand_calls_within_their_quota(clock, grid, s
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_known_limit_is_never_passed(clock, grid, spec, seed):
-    """T47."""
     known = spec("tiny", "lab", Limits(requests_per_minute=3_000))
     calls, server, took = run(clock, grid(2_000, known), FIFTY, seed=seed, tells="nothing")
     assert all(call.response for call in calls)
@@ -139,7 +137,7 @@ def test_a_paused_vendor_holds_none_of_the_sessions_places(clock, grid, spec):
 
 
 def test_after_a_429_callers_come_back_one_by_one(clock, grid, spec):
-    """R39: 30 callers behind a pause of 10 s at a known 2 per second."""
+    """30 callers behind a pause of 10 s at a known 2 per second."""
     known = spec("tiny", "lab", Limits(requests_per_minute=120))
     limiter, came = Limiter(clock), []
 

@@ -58,7 +58,7 @@ async def _others():
 
 
 def test_an_interrupt_at_any_moment_leaves_no_task_and_no_socket_and_the_next_run_is_well():
-    """T37, T38: 20 rounds of 100 calls, stopped at random."""
+    """20 rounds of 100 calls, stopped at random."""
     dice, portal = random.Random(3), Portal("cancel")
     with Simulator(latency=0.01, pace=0.002) as sim:
         line = Line(sim, portal)
@@ -94,7 +94,7 @@ def _until(true, within_s=2.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [Limits(), Limits(requests_per_minute=3_000)], ids=["headers only", "known limit"])
 def test_a_quota_is_used_up_and_hardly_ever_passed(limits):
-    """T47 scaled down: 300 calls, 100 at a time, 50 per second. `make bench` runs the 2,000."""
+    """300 calls, 100 at a time, 50 per second. `make bench` runs the 2,000."""
     portal = Portal("quota")
     with Simulator(latency=0.2, quota=Quota(requests_per_second=50, burst=50)) as sim:
         line = Line(sim, portal, limits)
@@ -112,7 +112,7 @@ def test_a_quota_is_used_up_and_hardly_ever_passed(limits):
 
 
 def test_failures_are_rows_and_every_success_is_kept():
-    """T50 over HTTP: half of the questions are refused."""
+    """Half of the questions are refused."""
     portal = Portal("failures")
     with Simulator() as sim:
         sim.fail("400", match="refuse this")

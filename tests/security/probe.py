@@ -1,15 +1,21 @@
-"""Runs cells in a real terminal IPython whose only key is in the environment, and looks for that key everywhere it could have got to.
+"""Runs cells in a real terminal IPython whose only key is in the environment, or in the vault, and looks for that key everywhere it could have got to.
 
 Started by test_leaks.py with a JSON plan on its standard input; prints what cells print, and writes its findings to the plan's ``report``.
 """
 
+import contextlib
 import copy
+import faulthandler
+import io
 import json
 import linecache
 import logging
 import os
+import pdb  # noqa: T100
 import pickle
 import sys
+import tempfile
+import threading
 import traceback
 from base64 import b64encode
 from pathlib import Path
@@ -25,14 +31,15 @@ def needles(value):
 
 
 class Search:
-    """Notes every place in which a text holds the key."""
+    """Notes every place in which a text holds one of the secrets: keys, the vault's password."""
 
-    def __init__(self, value):
-        self.needles = needles(value)
-        self.looked, self.hits = 0, []
+    def __init__(self, *values):
+        self.needles = [needle for value in values for needle in needles(value)]
+        self.looked, self.hits, self.sinks = 0, [], set()
 
     def text(self, place, text):
         self.looked += 1
+        self.sinks.add(place.partition(": ")[2].partition(" frame ")[0].split("[")[0])
         text = text.decode("latin-1") if isinstance(text, bytes) else str(text)
         if any(needle in text for needle in self.needles):
             self.hits.append(place)
@@ -48,7 +55,7 @@ class Search:
 
     def error(self, place, error, known=()):
         """An error with its causes: words, attributes, and every frame's locals, each with what hangs on it."""
-        seen = set(known)
+        seen = dict.fromkeys(known)
         for depth, link in enumerate(chain(error)):
             self.thing(f"{place}[{depth}]", link)
             for frame, _line in traceback.walk_tb(link.__traceback__):
@@ -86,11 +93,11 @@ def chain(error):
 
 def deep(thing, depth=6, seen=None):
     """Every text that can be reached by attributes, items and slots of our objects; private slots of handles are what must not be reached."""
-    seen = set() if seen is None else seen
+    seen = {} if seen is None else seen
     if id(thing) in seen or depth == 0 or thing is os.environ:
         return
-    seen.add(id(thing))
-    if isinstance(thing, str | bytes):
+    seen[id(thing)] = thing  # kept alive: the next thing made may stand at the same place in memory
+    if isinstance(thing, str | bytes | bytearray):
         yield thing if isinstance(thing, str) else thing.decode("latin-1")
     elif isinstance(thing, dict):
         for pair in list(thing.items())[:200]:
@@ -111,17 +118,66 @@ def standing():
     from orchestrator_nb import session
 
     own = session()
+    keyring = own.vault
     yield from {
         "session": own,
         "config": own.config,
         "catalog": own.catalog,
         "line": own._current(),
         "exchange": own._current().exchange,
+        "keys": own._vaulted,
+        "keyring": keyring,
+        "vault": keyring.vault,
+        "entries": keyring.vault._held,
+        "status": keyring.status(),
+        "forms": keyring.vault.forms,
     }.items()
-    yield "keys", own._keys()
     for vendor in own.catalog.vendors.values():
-        if vendor.key_name == "LAB_KEY":
-            yield f"handle {vendor.name}", own._keys().key_for(vendor)
+        if vendor.key_name == "LAB_KEY" and (keyring.vault.is_open or not keyring.vault.exists):
+            yield f"handle {vendor.name}", own._vaulted.key_for(vendor)
+    if keyring.vault.is_open:
+        yield "facts", keyring.list()
+
+
+def process(keys):
+    """What of this process others can see, by name."""
+    if keys == "vault":
+        yield "environment", dict(os.environ)
+        yield "process table", b"".join(Path(f"/proc/self/{name}").read_bytes() for name in ("environ", "cmdline"))
+    for thread in threading.enumerate():
+        yield "names of threads", thread.name
+    for frame in sys._current_frames().values():
+        for each, _line in traceback.walk_stack(frame):
+            if each.f_globals.get("__name__", "").startswith(("orchestrator_nb", "asyncio", "concurrent")):
+                yield "frames of threads", "\n".join(map(repr, each.f_locals.values()))
+    with tempfile.TemporaryFile("w+") as dump:
+        faulthandler.dump_traceback(dump, all_threads=True)
+        dump.seek(0)
+        yield "crash dump", dump.read()
+
+
+def debuggers(error):
+    """What the usual tools make of an error, by name."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        one = pdb.Pdb(
+            stdin=io.StringIO("where\n" + "args\npp locals()\nup\n" * 12 + "quit\n"),
+            stdout=said,
+            nosigint=True,
+            readrc=False,
+        )
+        one.reset()
+        one.interaction(None, error.__traceback__)
+    yield "pdb", said.getvalue()
+    import rich.console
+    import rich.traceback
+
+    told = rich.traceback.Traceback.from_exception(
+        type(error), error, error.__traceback__, show_locals=True, locals_max_length=20, locals_max_string=400
+    )
+    page = rich.console.Console(file=io.StringIO(), width=300)
+    page.print(told)
+    yield "rich", page.file.getvalue()
 
 
 def results(shell):
@@ -137,8 +193,12 @@ def results(shell):
         yield from {"attrs": frame.attrs, "records": frame.to_dict("records"), "compare": frame.llm.compare()}.items()
         yield from {
             "frame": frame,
-            "frame json": frame.to_json(),
+            "frame json": frame.to_json(date_format="iso"),
             "frame html": frame.to_html(),
+            "frame text": frame.to_string(),
+            "frame csv": frame.to_csv(),
+            "frame latex": frame.to_latex(),
+            "frame pickle": pickle.dumps(frame),
             "errors": frame.llm.errors.to_csv(),
         }.items()
 
@@ -162,6 +222,12 @@ AFTER = [
     "session()",
     "session().config",
     "session().last",
+    "session().vault, session().vault.vault, session().vault.status()",
+    "kept = session().last",
+    "%store kept",
+    "%history -n -o",
+    "%notebook kept.ipynb",
+    "%save -f kept.py 1-999",
 ]
 
 
@@ -185,17 +251,27 @@ def look_around(search, shell, place):
         search.text(f"{place}: completion", shell.complete(start)[1])
 
 
+def look_at_error(search, error, place, large, *, closely):
+    search.error(f"{place}: last error", error, large)
+    for name, told in debuggers(error) if closely else ():
+        search.text(f"{place}: {name}", told)
+
+
 def main():
     plan = json.load(sys.stdin)
-    value = os.environ["LAB_KEY"]
-    search = Search(value)
+    search = Search(*plan["secrets"])
+    crashes = Path("crash.log").open("w")  # noqa: SIM115  # open to the end
+    faulthandler.enable(crashes)
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
     for name in ("httpx2", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
     shell = TerminalInteractiveShell.instance()
-    shell.run_cell("%load_ext orchestrator_nb\nfrom orchestrator_nb import session", store_history=True)
+    shell.run_cell(
+        "%load_ext orchestrator_nb\n%load_ext storemagic\n%logstart -o -r -t log.py\nfrom orchestrator_nb import session",
+        store_history=True,
+    )
     from orchestrator_nb import session
 
     outcomes, large = [], [id(session().catalog), id(session().config), id(shell)]
@@ -211,13 +287,11 @@ def main():
         for name in ("last_exc", "last_value", "last_type", "last_traceback"):
             vars(sys).pop(name, None)
         shell.run_cell(case["cell"], store_history=True)
-        if "after" in case:
-            do(case["after"])
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         outcomes.append([case["name"], case["mode"], type(error).__name__ if error else ""])
         place = f"{case['name']} {case['mode']}"
         if error is not None:
-            search.error(f"{place}: last error", error, large)
+            look_at_error(search, error, place, large, closely=case.get("closely", False))
         if case.get("looks", True):
             for name, thing in results(shell):
                 search.thing(f"{place}: {name}", thing)
@@ -225,9 +299,21 @@ def main():
             search.text(f"{place}: Out", {n: repr(v) for n, v in shell.user_ns["Out"].items()})
         if case.get("after_cells"):
             look_around(search, shell, place)
-    search.text("history", "\n".join(map(str, shell.history_manager.get_range_by_str("", raw=True))))
+            for name, seen in process(plan["keys"]):
+                search.text(f"{place}: {name}", str(seen) if not isinstance(seen, bytes) else seen)
+        if "after" in case:
+            do(case["after"])
+    search.text("end: history", "\n".join(map(str, shell.history_manager.get_range_by_str("", raw=True))))
+    session().vault.lock()
+    for name, thing in standing():
+        search.thing(f"locked: {name}", thing)
     shell.run_cell("session().close()")
-    found = {"hits": sorted(set(search.hits)), "looked": search.looked, "outcomes": outcomes}
+    found = {
+        "hits": sorted(set(search.hits)),
+        "looked": search.looked,
+        "outcomes": outcomes,
+        "sinks": sorted(search.sinks),
+    }
     Path(plan["report"]).write_text(json.dumps(found), "utf-8")
     shell.history_manager.end_session()
 

@@ -18,7 +18,8 @@ from orchestrator_nb import sessions
 from orchestrator_nb.config import Paths, project, trust
 from orchestrator_nb.config.survey import survey
 from orchestrator_nb.errors import OrchestratorError
-from orchestrator_nb.providers.keys import EnvironmentKeys
+from orchestrator_nb.providers.keys import EnvironmentKeys, origins_of
+from orchestrator_nb.secret import Hidden
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.simulator import Simulator
 
@@ -384,6 +385,32 @@ def test_the_control_naive_builds_deliver_the_key(place, attacker, monkeypatch, 
     place.ask("lab/any")
 
     assert place.key.encode() in b"".join(attacker.arrived)
+
+
+VAULTED = ["another address", "the whole vendor again", "a vendor of its own with the user's key", "another name for the key", "a key for whom none is meant", "a local vendor, elsewhere"]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", VAULTED)
+def test_a_vault_s_key_goes_to_no_address_of_a_trusted_project(place, attacker, what):
+    """The vault stands open, by a password file; the key is nowhere else."""
+    for name in KEYS:
+        del place.environ[name]
+    password = place.root / "password"
+    password.write_text("correct horse battery staple")
+    password.chmod(0o600)
+    place.environ["ORCHESTRATOR_NB_PASSWORD_FILE"] = str(password)
+    with Session.open(cwd=place.root / "onb", environ=place.environ) as session:
+        session.vault.vault.create(Hidden(password.read_bytes()))
+        for name in ("LAB_KEY", "ANTHROPIC_API_KEY"):
+            session.vault.vault.put(name, "lab", Hidden(place.key), origins_of([name], session.config.own_catalog.vendors.values()))  # fmt: skip
+    assert place.ask(LAB_MODEL) == [""]
+    place.put(*HOSTILE[what][:2], attacker)
+    trust.trust(place.paths, survey(place.paths, place.project, place.environ).sealed())
+
+    said = place.ask()
+
+    assert said
+    assert place.key.encode() not in b"".join(attacker.arrived)
 
 
 def test_a_key_that_only_a_trusted_project_names_goes_to_the_address_that_it_names(place, attacker):

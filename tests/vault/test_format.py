@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from base64 import b64decode
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -230,6 +231,16 @@ def test_a_file_that_asks_for_too_much_or_too_little_work_gets_none(asked):
     assert_free(lambda: read_header(bytes(data)))
 
 
+def test_a_reader_that_derives_first_would_be_seen():
+    """Control: the least work that a vault may ask for is already more than a refusal may cost."""
+
+    def naive():
+        derive(Pbkdf2(100_000), Hidden(PASSWORD), bytes(32))
+        raise VaultFormatError("too late")
+
+    assert cost(naive)[0] > 0.010
+
+
 @pytest.mark.parametrize(("at", "value"), [(8, 0), (8, 2), (10, 0), (10, 2), (11, 1), (11, 255), (0, 0)])
 def test_an_unknown_version_cipher_or_flag_is_refused(at, value):
     data = bytearray(sealed())
@@ -270,13 +281,14 @@ def test_the_largest_vault_is_a_mebibyte():
 # Nonces and salts
 
 
-def nonces(count):
+def nonces(count, random=os.urandom):
     content = Hidden(b"{}")
-    return len({seal(content, PLAIN, RAW_KEYS)[0].nonce for _ in range(count)})
+    return len({seal(content, PLAIN, RAW_KEYS, random)[0].nonce for _ in range(count)})
 
 
 def test_no_two_saves_have_the_same_nonce():
     assert nonces(10_000) == 10_000
+    assert nonces(10_000, lambda size: os.urandom(2).ljust(size)) < 10_000  # control: one that repeats is seen
 
 
 @pytest.mark.soak
@@ -459,18 +471,15 @@ def test_a_header_is_understood_wholly_or_refused_a_hundred_thousand_times(data)
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_a_fuzzer_that_sees_the_branches_finds_nothing_either(figures):
+def test_a_fuzzer_that_sees_the_branches_finds_nothing_either(figures, tmp_path):
     """atheris for a minute, or `FUZZ_SECONDS`; where it is not installed (it is the extra `fuzz`) the test above stands alone."""
     pytest.importorskip("atheris")
+    for path in VECTORS.glob("*.txt"):
+        (tmp_path / path.stem).write_bytes(b64decode(path.read_text("utf-8").split("\n\n", 1)[1]))
     seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
-    command = [
-        sys.executable,
-        str(HERE / "fuzz_header.py"),
-        f"-max_total_time={seconds}",
-        "-max_len=4096",
-        str(VECTORS),
-    ]
-    done = subprocess.run([*command, "-runs=-1"], capture_output=True, text=True, timeout=seconds + 120, check=False)
+    options = [f"-max_total_time={seconds}", "-max_len=4096", f"-artifact_prefix={tmp_path}/"]
+    command = [sys.executable, HERE / "fuzz_header.py", *options, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
     figures("atheris", done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr[-3_000:]
 

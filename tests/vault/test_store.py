@@ -130,6 +130,17 @@ def test_the_last_generation_is_a_last_one_but_no_end(vault, tmp_path):
     assert again.notices == []
 
 
+def test_an_answer_under_way_is_searched_for_the_keys_of_its_beginning_while_others_are_put(vault, tmp_path):
+    forms = vault.forms
+    put(vault, "B", OTHER)
+    put(opened(tmp_path), "C", OTHER)
+    vault.facts()
+    vault.unlock(Hidden(OLD))
+    assert forms.without(f"a {KEY} b") == "a [key A] b"
+    vault.lock()
+    assert forms.without(f"a {KEY} b") == f"a {KEY} b"  # nothing is left to look for
+
+
 # Two processes
 
 

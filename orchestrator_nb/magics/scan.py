@@ -1,0 +1,26 @@
+"""``%llm scan``: keys that were left behind, as a DataFrame of places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import pandas as pd
+
+from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.traces.finder import stored_in
+from orchestrator_nb.traces.places import Note, of_user
+from orchestrator_nb.traces.scan import scan
+
+
+def table(paths: Sequence[str], state: Path, say: Callable[[str], None]) -> pd.DataFrame:
+    """One row for each key and place under the paths, or here and in IPython's history. ``say`` hears what was not looked at."""
+    places = [Path(path).expanduser() for path in paths] or [Path(), *of_user(os.environ, Path.home())]
+    seen = list(scan(places, stored_in(state)))
+    for note in seen:
+        if isinstance(note, Note):
+            say(plain(str(note)))
+    rows = [tuple(map(str, astuple(found))) for found in seen if not isinstance(found, Note)]
+    return pd.DataFrame(rows, columns=["file", "place", "key", "fingerprint"])
