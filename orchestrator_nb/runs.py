@@ -26,6 +26,7 @@ class Call:
     """One finished item. ``started_at`` is seconds since the epoch; ``latency_s`` and ``ttft_s`` (time to first text) are seconds.
 
     Exactly one of ``response`` and ``error`` tells the outcome; a failed call may still hold a partial answer in ``error.response``.
+    Of a replayed call, ``recorded`` says what it was when it was recorded, and the times are those of then.
     """
 
     item: Item
@@ -37,6 +38,7 @@ class Call:
     latency_s: float | None = None
     ttft_s: float | None = None
     attempts: int = 0
+    recorded: Source | None = None
 
     @property
     def answer(self) -> Response | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from orchestrator_nb.calls import Delta, Event, Response, Retrying, Source, Started
+from orchestrator_nb.calls import Response, Source, Timed
 from orchestrator_nb.errors import Cancelled, OrchestratorError
+from orchestrator_nb.kernel.stopwatch import Stopwatch
 from orchestrator_nb.messages import Text
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Emit, Handler
@@ -30,22 +31,26 @@ async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id
     ``attempts`` counts requests that went out. ``latency_s`` and ``ttft_s`` are those of the attempt that decided: waiting for a place and
     earlier failed attempts are not the vendor's speed.
     """
-    watch = _Stopwatch(emit, clock)
+    watch = Stopwatch(emit, clock)
     response, error = await _outcome(handler, item, watch)
+    took = watch.timed
     return Call(
         item,
         call_id,
         response,
         error,
-        source=_source(item, response, error),
-        started_at=watch.started_at,
-        latency_s=clock.monotonic() - watch.since,
-        ttft_s=watch.ttft_s,
-        attempts=watch.attempts,
+        source=_source(item, response, error, took),
+        started_at=took.started_at,
+        latency_s=took.latency_s,
+        ttft_s=took.ttft_s,
+        attempts=took.attempts,
+        recorded=took.recorded,
     )
 
 
-def _source(item: Item, response: Response | None, error: OrchestratorError | None) -> Source:
+def _source(item: Item, response: Response | None, error: OrchestratorError | None, took: Timed) -> Source:
+    if took.replayed:
+        return "replay"
     answer = response or getattr(error, "response", None)
     if answer is not None:
         return answer.source
@@ -57,7 +62,7 @@ def asked_of(item: Item) -> Source:
     return "simulated" if item.request.model.vendor.simulated else "live"
 
 
-async def _outcome(handler: Handler, item: Item, watch: _Stopwatch) -> tuple[Response | None, OrchestratorError | None]:
+async def _outcome(handler: Handler, item: Item, watch: Stopwatch) -> tuple[Response | None, OrchestratorError | None]:
     try:
         return await handler(item.request, watch), None
     except OrchestratorError as error:
@@ -78,36 +83,3 @@ def _cancelled(item: Item, text: str, why: str) -> Cancelled:
         response=kept,
         billed="maybe",
     )
-
-
-class _Stopwatch:
-    """An `Emit` that passes events on and notes when they came."""
-
-    def __init__(self, emit: Emit, clock: Clock) -> None:
-        self._emit, self._clock, self._pieces = emit, clock, list[str]()
-        self.attempts, self.ttft_s = 0, None  # type: int, float | None
-        self.started_at, self.since = clock.wall(), clock.monotonic()
-        self._running = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Delta():
-                if self.ttft_s is None:
-                    self.ttft_s = self._clock.monotonic() - self.since
-                self._pieces.append(event.text)
-            case Started():
-                self._start()
-            case Retrying():
-                self._running = False
-        self._emit(event)
-
-    def _start(self) -> None:
-        self.attempts += 1
-        if not self._running:  # a hop of a continued answer is the same attempt, seen from the user
-            self._running, self.since = True, self._clock.monotonic()
-        if self.attempts == 1:
-            self.started_at = self._clock.wall()

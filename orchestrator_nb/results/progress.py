@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
-from orchestrator_nb.calls import Delta, Event, Retrying, Started, ThinkingDelta, Waiting
+from orchestrator_nb.calls import Delta, Event, Retrying, Started, ThinkingDelta, Timed, Waiting
 from orchestrator_nb.results.page import box, count, cut, money, row_of, seconds, table
 from orchestrator_nb.results.reply import thinking_html
 from orchestrator_nb.results.safe_text import escape, plain
@@ -253,6 +253,8 @@ def _state(event: Event) -> str:
             return f"retrying in {seconds(wait_s)} ({kind})"
         case Waiting(reason, wait_s):
             return f"waiting: {reason}" + (f", {seconds(wait_s)}" if wait_s else "")
+        case Timed():
+            return "answered"
 
 
 def _held(event: Event) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +58,7 @@ class Summary:
 
 def summary(run: Run) -> Summary:
     """What the run took. Unknown costs are counted, never taken for nothing."""
-    parts = [_outcomes(run.calls), _tokens(run.calls), *_costs(run.calls), seconds(run.wall_s)]
+    parts = [_outcomes(run.calls), _tokens(run.calls), *_costs(run.calls), _time(run)]
     return Summary(" · ".join(part for part in parts if part), tuple(_notes(run)))
 
 
@@ -69,12 +69,29 @@ def outcome(call: Call) -> str:
     return _SOURCES[call.source]
 
 
-def _outcomes(calls: Iterable[Call]) -> str:
+def _outcomes(calls: Sequence[Call]) -> str:
     counts = Counter(outcome(call) for call in calls)
     order = [*_SOURCES.values(), "failed", *_STOPPED.values()]
     total = count(counts.total(), "call")
-    listed = ", ".join(f"{counts[word]:,} {word}" for word in order if counts[word])
+    listed = ", ".join(f"{counts[word]:,} {word}{_of_them(word, calls)}" for word in order if counts[word])
     return f"{total}: {listed}" if listed else total
+
+
+def _of_them(word: str, calls: Sequence[Call]) -> str:
+    """How many of the replayed answers were never a model's."""
+    if word != _SOURCES["replay"]:
+        return ""
+    replayed = [call for call in calls if outcome(call) == word]
+    simulated = sum(call.recorded == "simulated" for call in replayed)
+    return (
+        "" if not simulated else " (simulated)" if simulated == len(replayed) else f" ({simulated:,} of them simulated)"
+    )
+
+
+def _time(run: Run) -> str:
+    """How long it took; a replayed run is over at once, and its line says the same each time."""
+    replayed = run.calls and all(call.source == "replay" for call in run.calls)
+    return "" if replayed else seconds(run.wall_s)
 
 
 def _tokens(calls: Iterable[Call]) -> str:
@@ -86,10 +103,15 @@ def _tokens(calls: Iterable[Call]) -> str:
 
 def _costs(calls: Iterable[Call]) -> Iterator[str]:
     """What was spent, what cache and tape saved, and what simulated answers would have cost."""
-    answers = [(call.source, answer) for call in calls if (answer := call.answer)]
+    answers = [(_paid(call), answer) for call in calls if (answer := call.answer)]
     for words, sources in _MONEY.items():
         if chosen := [answer for source, answer in answers if source in sources]:
             yield f"{words}{priced(chosen)}"
+
+
+def _paid(call: Call) -> str:
+    """Whose price it is: a replayed answer of the simulator would cost something, but saves nothing."""
+    return "simulated" if call.recorded == "simulated" else call.source
 
 
 def priced(answers: Iterable[Response]) -> str:
