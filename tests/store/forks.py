@@ -2,7 +2,7 @@
 
     forks.py kill FOLDER ROUNDS naive|real      two writers a round, each killed with -9 at a random moment
     forks.py full FOLDER STEP...                 a writer that may write files of at most STEP bytes
-    forks.py fault FOLDER MODE N...              a writer whose N-th write, sync, cut, rename or removal fails (needs the shim)
+    forks.py fault FOLDER WHEN MODE N...         a writer whose N-th write, sync, cut or removal fails, from opening or writing on (needs the shim)
     forks.py many FOLDER PROCESSES TIMES         read, then write, as one step; prints the longest wait in seconds
     forks.py fill FOLDER STEP...                 a writer on a small disk with STEP bytes left
 
@@ -49,21 +49,34 @@ def fork(work):
         os._exit(0)
 
 
-def write_on(store, acks, start, most, naive=False):
-    """Answers from ``start`` on, five at a time. A naive writer says so before they are on disk."""
+def write_on(store, acks, start, most, naive=False, opened=lambda: None):
+    """Answers from ``start`` on, five at a time; after a failure once more. A naive writer says so before they are on disk. Tells how it ended."""
     database = Database.open(store, clock=SystemClock())
-    answers = Answers(database)
+    if database.path is None:
+        return "; ".join(database.notices)
+    answers, failed = Answers(database), []
     handle = os.open(acks, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    end = "; ".join(database.notices) or "whole"
-    try:
-        for number in range(start, start + most):
+    opened()
+    for number in range(start, start + most):
+        try:
             answers.put(question(number), answer(number), durable=number % 2 == 0)
-            if number % 5 == 4:
-                None if naive else database.flush()
-                os.write(handle, f"{number}\n".encode()) if database.path else None
-    except StoreError as error:
-        end = str(error)
-    return database, end
+            if number % 5 == 4 and not naive:
+                database.flush()
+        except StoreError as error:
+            failed.append(str(error))
+            if not retried(database):
+                return failed[-1]
+        if number % 5 == 4:
+            os.write(handle, f"{number}\n".encode())
+    return f"whole after {len(failed)} failures: {failed[-1]}" if failed else "whole"
+
+
+def retried(database):
+    try:
+        database.retry()
+    except StoreError:
+        return False
+    return True
 
 
 def bury(work):
@@ -89,7 +102,7 @@ def full(folder, *steps):
 def _within(step, folder):
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (step, hard))
-    _, end = write_on(folder / str(step) / "store.db", folder / f"{step}.acks", 0, 4000)
+    end = write_on(folder / str(step) / "store.db", folder / f"{step}.acks", 0, 4000)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))  # room again, for the note alone
     (folder / f"{step}.end").write_text(end)
 
@@ -103,7 +116,7 @@ def fill(folder, *steps):
         ballast.write_bytes(bytes(max(0, left.f_bavail * left.f_bsize - step)))
 
         def work(step=step):
-            _, end = write_on(folder / "disk" / "data" / "store.db", folder / f"{step}.acks", 0, 4000)
+            end = write_on(folder / "disk" / "data" / "store.db", folder / f"{step}.acks", 0, 4000)
             (folder / f"{step}.end").write_text(end)
 
         bury(work)
@@ -118,12 +131,13 @@ def _keep(source, target):
         file.unlink()
 
 
-def fault(folder, mode, *turns):
+def fault(folder, when, mode, *turns):
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
 
     def work(turn):
-        shim.arm(turn, int(mode))
-        _, end = write_on(folder / str(turn) / "store.db", folder / f"{turn}.acks", 0, 60)
+        arm = partial(shim.arm, turn, int(mode))
+        arm() if when == "opening" else None
+        end = write_on(folder / str(turn) / "store.db", folder / f"{turn}.acks", 0, 120, opened=arm)
         shim.arm(0, 0)
         (folder / f"{turn}.end").write_text(end)
 

@@ -134,26 +134,51 @@ def shim(tmp_path_factory):
     return built
 
 
-def disturbed(tmp_path, shim, mode, turns, question, clock):
-    forks("fault", tmp_path, mode, *turns, LD_PRELOAD=str(shim))
+def disturbed(tmp_path, shim, when, mode, turns, question, clock):
+    forks("fault", tmp_path, when, mode, *turns, LD_PRELOAD=str(shim))
     told = endings(tmp_path, turns, question, clock)
     assert [turn for turn, (_, _, missing) in told.items() if missing] == []
     return told
 
 
+ONCE, FULL, HALF, EVER = range(1, 5)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [1, 2, 3, 4])
-def test_a_write_that_fails_loses_nothing_acknowledged(tmp_path, shim, mode, question, clock):
-    told = disturbed(tmp_path, shim, mode, [*range(1, 40, 3)], question, clock)
-    assert any("disk" in end for end, *_ in told.values())
+@pytest.mark.parametrize("mode", [ONCE, FULL, HALF])
+def test_a_write_that_fails_once_is_told_and_made_good(tmp_path, shim, mode, question, clock):
+    told = disturbed(tmp_path, shim, "writing", mode, [*range(1, 60, 5)], question, clock)
+    assert {kept for _, kept, _ in told.values()} == {120}
+    assert mode == HALF or all(
+        end.startswith("whole after 1 failures: the store cannot be written") for end, *_ in told.values()
+    )
+
+
+@pytest.mark.slow
+def test_a_disk_that_fails_for_good_ends_the_run_and_loses_nothing_acknowledged(tmp_path, shim, question, clock):
+    told = disturbed(tmp_path, shim, "writing", EVER, [*range(1, 100, 8)], question, clock)
+    assert all("the disk reports an error" in end for end, *_ in told.values())
+    assert max(kept for _, kept, _ in told.values()) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [ONCE, FULL, EVER])
+def test_a_store_that_cannot_be_made_is_in_memory_and_says_so(tmp_path, shim, mode, question, clock):
+    told = disturbed(tmp_path, shim, "opening", mode, [*range(1, 40, 7)], question, clock)
+    assert all("kept in memory only" in end for end, *_ in told.values())
+    for turn in told:  # and once the disk works, it is made
+        database = Database.open(tmp_path / str(turn) / "store.db", clock=clock)
+        assert database.notices == ()
+        database.close()
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("mode", [1, 2, 3, 4])
-def test_every_write_that_fails(tmp_path, shim, mode, question, clock):
-    told = disturbed(tmp_path, shim, mode, range(1, 201), question, clock)
+@pytest.mark.parametrize("when", ["opening", "writing"])
+@pytest.mark.parametrize("mode", [ONCE, FULL, HALF, EVER])
+def test_every_write_that_fails(tmp_path, shim, when, mode, question, clock):
+    told = disturbed(tmp_path, shim, when, mode, range(1, 201), question, clock)
     kept, loud = sum(kept for _, kept, _ in told.values()), sum("disk" in end for end, *_ in told.values())
-    print(f"\nmode {mode}, n = 1..200: {kept} answers acknowledged, 0 lost, {loud} runs ended in a sentence")  # noqa: T201
+    print(f"\nwrite 1..200 fails while {when}, mode {mode}: {kept} answers acknowledged, 0 lost, {loud} failures told")  # noqa: T201
 
 
 def crowded(tmp_path, processes, times):
