@@ -13,14 +13,16 @@ from orchestrator_nb.kernel.fanout import Stop
 from orchestrator_nb.kernel.portal import Portal
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.runs import Run
+from orchestrator_nb.source import AnswersFrom
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be asked: a grid of items, not yet sent. ``items`` is lazy; ``size`` counts without building."""
+    """What will be asked: a grid of items, not yet sent. ``items`` is lazy; ``size`` counts without building. ``source`` is this cell's own, if it has one."""
 
     items: Items
     models: tuple[ModelSpec, ...]
+    source: AnswersFrom | None = None
 
     @property
     def size(self) -> int:

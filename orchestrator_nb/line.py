@@ -16,10 +16,12 @@ from orchestrator_nb.kernel.pipeline import build
 from orchestrator_nb.kernel.price import priced
 from orchestrator_nb.kernel.retry import Backoff, retry
 from orchestrator_nb.kernel.structure import structured
+from orchestrator_nb.kernel.taped import nobody, replayed
 from orchestrator_nb.pricing import Pricer
 from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.http import Exchange
 from orchestrator_nb.providers.network import Network
+from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.types import Clock, Handler, Keys, Layer
 
 
@@ -42,7 +44,6 @@ class Line:
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
         layers: list[Layer] = [  # outermost first
-            structured(),  # judges the whole answer, so nothing may come after it
             priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
             continued(),  # each hop is a call of its own below
             *([paused(gate)] if gate else []),  # outside of retry: what was not sent is no attempt
@@ -50,16 +51,17 @@ class Line:
             limiter.layer,  # a place and the rate, for each attempt
             self.breaker.layer,  # innermost: judges at the moment of sending, also for those who queued
         ]
-        self.handler: Handler = build(self.exchange, layers)
+        self._live: Handler = build(self.exchange, layers)
+        self.handler: Handler = whole(self._live)
 
     @contextlib.asynccontextmanager
-    async def in_use(self, parallel: int) -> AsyncIterator[Handler]:
-        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again."""
+    async def in_use(self, parallel: int, source: Layer | None = None) -> AsyncIterator[Handler]:
+        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again. ``source`` as in `whole`."""
         self.breaker.reset()
         self.limiter.widen(parallel)
         self._runs += 1
         try:
-            yield self.handler
+            yield whole(self._live, source) if source else self.handler
         finally:
             self._runs -= 1
             await self._close_if_over()
@@ -72,3 +74,14 @@ class Line:
     async def _close_if_over(self) -> None:
         if self._dropped and not self._runs:
             await self.exchange.aclose()
+
+
+def whole(live: Handler, source: Layer | None = None) -> Handler:
+    """All the way around ``live``. ``source`` may record answers, or give them itself: it sees them priced, and with all hops joined."""
+    judged = structured()  # judges the whole answer, wherever it came from, so nothing may come after it
+    return build(live, [judged, source] if source else [judged])
+
+
+def on_tape(tape: Tape) -> Handler:
+    """The way to a tape: a line of its own, which knows no exchange."""
+    return whole(nobody, replayed(tape))

@@ -17,9 +17,10 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,21 +32,26 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.forms import NOTHING, Forms
+from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.taped import taped, written
 from orchestrator_nb.keyring import Keyring, follow, vault_for
-from orchestrator_nb.line import Line
+from orchestrator_nb.line import Line, on_tape
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.runs import Call, Run, new_run_id
-from orchestrator_nb.secret import Veiled
+from orchestrator_nb.secret import Hidden, Veiled
+from orchestrator_nb.source import AnswersFrom, decided
+from orchestrator_nb.store.tape import Tape
+from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.structured import json_schema_of
-from orchestrator_nb.types import Clock
+from orchestrator_nb.tapes import Tapes
+from orchestrator_nb.types import Clock, Handler
 from orchestrator_nb.vault import sources
 from orchestrator_nb.vaulted import VaultedKeys
 
@@ -53,6 +59,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.simulator import Simulator
+
+_Way = Callable[[int, Callable[[str], object]], contextlib.AbstractAsyncContextManager[Handler]]
+"""The way of one run's questions, given how many go at once and who hears notices."""
 
 OnError = Literal["return", "continue", "stop"]
 """After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
@@ -73,6 +82,8 @@ class Session:
         self._line: Line | None = None
         self._keyring: Keyring | None = None
         self._vaulted: VaultedKeys | None = None
+        self._source: AnswersFrom | None = None
+        self._tapes = Tapes(versions, self._holds_key)
 
     @classmethod
     def open(
@@ -138,6 +149,18 @@ class Session:
             follow(self._keyring.vault, self.config)
             return self._keyring
 
+    def source(self, mode: str | None = None, tape: str | Path | None = None) -> AnswersFrom:
+        """Where answers come from, for all that is asked from now on: ``source("record", "study.jsonl")``; without arguments, what holds now.
+
+        ``auto`` and ``live`` ask, ``record`` asks and writes the answers to ``tape``, ``replay`` answers from it alone: no key, no connection, no cost.
+        A relative path begins at the session's folder. Raises `UserError` for an unknown mode or a missing tape, `StoreError` for one that cannot be used.
+        """
+        if mode is not None:
+            wish = _answers_from(f"{mode} {tape or ''}")
+            self._ready_tape(self._decided(None, wish))
+            self._source = wish
+        return self._decided(None, self._source, strict=False)
+
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
         line = self._current()
@@ -169,11 +192,14 @@ class Session:
         files: Sequence[str | Path] = (),
         namespace: Mapping[str, Any] | None = None,
         stream: bool = True,
+        source: str | None = None,
     ) -> Plan:
         """The grid rows of ``over`` × ``grid`` × ``models`` × ``repeat``, checked and ready, without asking anything.
 
-        Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero.
+        ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``.
+        Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero, an unknown source.
         """
+        wish = _answers_from(source) if source is not None else None
         namespace = namespace or {}
         specs = self.models(models)
         params = self._params(options or {}, schema, json, namespace)
@@ -189,7 +215,7 @@ class Session:
             variables=namespace,
             stream=stream,
         )
-        return Plan(items, specs)
+        return Plan(items, specs, wish)
 
     def models(self, patterns: Sequence[str] = ()) -> tuple[ModelSpec, ...]:
         """The models that names and globs mean, each once, in that order; the default model when there are none."""
@@ -208,11 +234,12 @@ class Session:
     ) -> Job:
         """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run.
 
-        Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened.
+        Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
+        when a tape cannot be used.
         """
-        self._ready(spec.vendor for spec in plan.models)
+        way = self._way(plan)
         stop = Stop()
-        run = self._run(plan, self._current(), progress or _nothing, parallel, timeout_s, on_error == "stop", stop)
+        run = self._run(plan, way, progress or _nothing, parallel, timeout_s, on_error == "stop", stop)
         return Job(self._portal, self._portal.submit(run), stop, self.attend)
 
     def run(self, plan: Plan, **how: Any) -> Run:
@@ -343,7 +370,7 @@ class Session:
         if not self._simulator:
             return catalog
         for vendor in catalog.vendors.values():
-            catalog = catalog.with_vendor(replace(vendor, base_url=self._simulator.url(_part(vendor)), simulated=True))
+            catalog = catalog.with_vendor(_played(vendor, self._simulator.url(_part(vendor))))
         return catalog
 
     def _default_model(self) -> str:
@@ -367,10 +394,54 @@ class Session:
         rows = [{"prompt_text": text} for text in prompts]
         return self.plan("{{ prompt_text }}", models, over=rows, stream=False, **how)
 
+    def _decided(self, cell: AnswersFrom | None, notebook: AnswersFrom | None, *, strict: bool = True) -> AnswersFrom:
+        setting = AnswersFrom.read(self.config.settings.source)
+        try:
+            return decided(cell, notebook, setting)
+        except ValueError as error:
+            why = str(error)
+        if strict:
+            raise UserError(why)
+        return setting
+
+    def _ready_tape(self, source: AnswersFrom) -> Tape | TapeWriter | None:
+        """The tape, found to be usable before anything is asked."""
+        if source.tape is None:
+            return None
+        path = (self.config.cwd or Path.cwd()) / source.tape
+        return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
+
+    def _holds_key(self, text: str) -> bool:
+        names = {name for vendor in self.config.catalog.vendors.values() for name in synonyms(vendor.key_name)}
+        keys = [Sought(Hidden(self._environ[name])) for name in names if name in self._environ]
+        return Forms(keys, self._known()).held_by(text) is not None
+
+    def _way(self, plan: Plan) -> _Way:
+        """How this plan's questions go. What has to be asked of the user is asked here."""
+        tape = self._ready_tape(self._decided(plan.source, self._source))
+        if isinstance(tape, Tape):
+            return partial(_replaying, tape)
+        self._ready(spec.vendor for spec in plan.models)
+        names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
+        return partial(self._asking, self._current(), names, tape)
+
+    @contextlib.asynccontextmanager
+    async def _asking(
+        self, line: Line, names: set[str], tape: TapeWriter | None, parallel: int, tell: Callable[[str], object]
+    ) -> AsyncIterator[Handler]:
+        """Ask the vendors, and write the answers to the ``tape`` if there is one."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self.vault.vault.lease(names))
+            layer = None
+            if tape:
+                await stack.enter_async_context(written(tape, self._clock, tell))
+                layer = taped(tape.add, self._clock)
+            yield await stack.enter_async_context(line.in_use(parallel, layer))
+
     async def _run(
         self,
         plan: Plan,
-        line: Line,
+        way: _Way,
         progress: Progress,
         parallel: int | None,
         timeout_s: float | None,
@@ -381,21 +452,20 @@ class Session:
         began = self._clock.monotonic()
         limits = self.config.settings.limits
         parallel = parallel or limits.parallel
-        names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
-        with self.vault.vault.lease(names):
-            async with line.in_use(parallel) as handler:
-                calls = await fan_out(
-                    handler,
-                    plan.items,
-                    parallel=parallel,
-                    clock=self._clock,
-                    run_id=run_id,
-                    stop_on_error=stop_on_error,
-                    progress=progress,
-                    timeout_s=timeout_s or limits.run_timeout_s,
-                    stop=stop,
-                )
-        notices = (*self.config.notices, *self.vault.notices, *plan.items.notices)
+        told: list[str] = []
+        async with way(parallel, told.append) as handler:
+            calls = await fan_out(
+                handler,
+                plan.items,
+                parallel=parallel,
+                clock=self._clock,
+                run_id=run_id,
+                stop_on_error=stop_on_error,
+                progress=progress,
+                timeout_s=timeout_s or limits.run_timeout_s,
+                stop=stop,
+            )
+        notices = (*self.config.notices, *self.vault.notices, *plan.items.notices, *told)
         self.last = Run(run_id, calls, versions(), notices, self._clock.monotonic() - began)
         return self.last
 
@@ -417,6 +487,20 @@ def _version(name: str) -> str | None:
     return None
 
 
+@contextlib.asynccontextmanager
+async def _replaying(tape: Tape, _parallel: int, _tell: Callable[[str], object]) -> AsyncIterator[Handler]:
+    """Answer from the tape: no line, no key, no vault."""
+    yield on_tape(tape)
+
+
+def _answers_from(text: str) -> AnswersFrom:
+    try:
+        return AnswersFrom.read(text)
+    except ValueError as error:
+        why = str(error)
+    raise UserError(why)
+
+
 def _reply(run: Run) -> Reply:
     [call] = run.calls
     if call.error:
@@ -433,6 +517,11 @@ def _simulator(script: str | Path | None) -> Simulator:
     except ScriptError as error:
         why = str(error)
     raise UserError(why)
+
+
+def _played(vendor: Vendor, url: str) -> Vendor:
+    """The vendor at the simulator's address; its questions are known by its own."""
+    return replace(vendor, base_url=url, own_url=vendor.base_url, simulated=True)
 
 
 def _part(vendor: Vendor) -> str:

@@ -34,6 +34,8 @@ class _Group(click.Group):
 
 _SHELL_WORDS = {
     "%llm simulate on": "--simulate",
+    "%llm record ": "--source record=",
+    "%llm replay ": "--source replay=",
     "%%llm?": "onb ask --help",
     "%env ORCHESTRATOR_NB_PROFILE=default": "unset ORCHESTRATOR_NB_PROFILE",
     "session().vault.set(NAME)": "onb vault set NAME",

@@ -19,7 +19,7 @@ from orchestrator_nb.errors import ConfigError
 PREFIX: Final = "ORCHESTRATOR_NB_"
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
-    for name in ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND", "SOURCE")  # read where they are used
+    for name in ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND")  # read where they are used
 )
 
 

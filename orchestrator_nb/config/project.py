@@ -41,6 +41,7 @@ NEVER: Final[Mapping[str, str]] = {
     "profile": "it chooses the vault",
     "profiles": "it could stand in for a profile of yours, and a profile has a vault",
     "vault": "it decides how well the vault is sealed and how long it stays open",
+    "source": "it decides whether calls are paid for, and whose answers you see",
     "network": "it decides who is on the way between you and the vendors",
 }
 """What no project may set, trusted or not, and why. Where the files and the store are is no setting at all."""

@@ -17,6 +17,7 @@ from orchestrator_nb.catalog import Price
 from orchestrator_nb.config.paths import DEFAULT_PROFILE, PROFILE, PROFILE_NAME
 from orchestrator_nb.config.shapes import Count, Flag, Money, Number, Seconds, Shape, Whole
 from orchestrator_nb.config.yaml import Place
+from orchestrator_nb.source import AnswersFrom
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -146,10 +147,18 @@ class Chain(Shape):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
 
 
+def _source(value: str) -> str:
+    try:
+        return str(AnswersFrom.read(value))
+    except ValueError as error:
+        raise PydanticCustomError("source", str(error)) from None
+
+
 class Overrides(Shape):
     """The settings that every layer can set."""
 
     model: str | None = None
+    source: Annotated[str, AfterValidator(_source)] = "auto"
     params: ParamSettings = ParamSettings()
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()

@@ -71,6 +71,7 @@ async def written(writer: TapeWriter, clock: Clock, tell: Callable[[str], object
                 await asyncio.to_thread(writer.flush)
 
     beside = asyncio.create_task(now_and_then())
+    withheld, replaced = writer.withheld, writer.replaced
     try:
         yield
     finally:
@@ -79,6 +80,12 @@ async def written(writer: TapeWriter, clock: Clock, tell: Callable[[str], object
             await asyncio.shield(asyncio.to_thread(writer.flush))
         except StoreError as error:
             tell(f"{error} The answers are kept in this kernel, and written with the next that is recorded.")
+        if number := writer.withheld - withheld:
+            tell(f"not on {writer.path.name}: {number:,} of these answers, which hold a key or what JSON cannot keep.")
+        if number := writer.replaced - replaced:
+            tell(
+                f"{writer.path.name} keeps one answer to a question: {number:,} recorded before in this kernel gave way to these."
+            )
 
 
 def replayed(tape: Tape) -> Layer:
@@ -142,8 +149,8 @@ class _Misses:
             self._left -= 1
             near = self._near(request)
         name = self._tape.name
-        return ReplayMiss(f"{name} has no answer of {request.model.ref} to this.{near} Record it: %llm record {name}")
+        return ReplayMiss(f"{request.model.ref} has no answer to this on {name}.{near} Record it: %llm record {name}")
 
     def _near(self, request: Request) -> str:
         found = self._tape.nearest(request)
-        return f" On line {found.line}, the nearest, {found.differs}." if found else " It is empty."
+        return f" The nearest question is on line {found.line}: {found.differs}." if found else " It is empty."

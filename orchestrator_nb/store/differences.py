@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from os.path import commonpath
+from itertools import takewhile
+from operator import eq
 from typing import Any, Final
 
 from orchestrator_nb.canonical import canonical
@@ -32,10 +33,12 @@ def _alike(one: str, other: str) -> float:
 
 
 def _common(one: str, other: str) -> tuple[int, int]:
-    begin = len(commonpath([one, other]))
-    most = min(len(one), len(other)) - begin
-    end = len(commonpath([one[::-1][:most], other[::-1][:most]]))
-    return begin, end
+    begin = _prefix(one, other)
+    return begin, _prefix(one[: begin - len(one) - 1 : -1], other[: begin - len(other) - 1 : -1])
+
+
+def _prefix(one: str, other: str) -> int:
+    return sum(takewhile(bool, map(eq, one, other)))
 
 
 def prompt(record: Record) -> str:
@@ -49,28 +52,31 @@ def prompt(record: Record) -> str:
 
 
 def differences(recorded: Record, asked: Record) -> str:
-    """``the prompt is '…blue sky', not '…red sky'; temperature 0.2, not 0.5``."""
-    return "; ".join(_each(recorded, asked)) or "nothing that can be named"
+    """``its prompt is '…blue sky', not '…red sky'; its temperature is 0.2, not unset``."""
+    return "; ".join(_each(recorded, asked)) or "nothing in it differs that can be named"
 
 
 def _each(recorded: Record, asked: Record) -> Iterator[str]:
-    for name, word in (("model", "the model"), ("origin", "the address"), ("kind", "the dialect")):
+    for name, word in (("model", "model"), ("origin", "address"), ("kind", "dialect")):
         if recorded.get(name) != asked.get(name):
-            yield f"{word} is {_short(recorded.get(name))}, not {_short(asked.get(name))}"
-    yield from _of_texts("the prompt", prompt(recorded), prompt(asked))
+            yield _differs(word, _short(recorded.get(name)), _short(asked.get(name)))
+    yield from _of_texts("prompt", prompt(recorded), prompt(asked))
     if prompt(recorded) == prompt(asked) and recorded.get("messages") != asked.get("messages"):
-        yield "an attachment or an earlier turn is another"
-    if recorded.get("system") != asked.get("system"):
-        yield from _of_texts("the system prompt", str(recorded.get("system") or ""), str(asked.get("system") or ""))
+        yield "it has another attachment or earlier turn"
+    yield from _of_texts("system prompt", str(recorded.get("system") or ""), str(asked.get("system") or ""))
     yield from _of_params(recorded.get("params"), asked.get("params"))
     if recorded.get("sample") != asked.get("sample"):
-        yield f"it is sample {_short(recorded.get('sample'))}, not {_short(asked.get('sample'))}"
+        yield _differs("sample", _short(recorded.get("sample")), _short(asked.get("sample")))
+
+
+def _differs(word: str, recorded: str, asked: str) -> str:
+    return f"its {word} is {recorded}, not {asked}"
 
 
 def _of_texts(word: str, recorded: str, asked: str) -> Iterator[str]:
     if recorded != asked:
         begin, end = _common(recorded, asked)
-        yield f"{word} is {_excerpt(recorded, begin, end)}, not {_excerpt(asked, begin, end)}"
+        yield _differs(word, _excerpt(recorded, begin, end), _excerpt(asked, begin, end))
 
 
 def _excerpt(text: str, begin: int, end: int) -> str:
@@ -87,11 +93,11 @@ def _of_params(recorded: Any, asked: Any) -> Iterator[str]:
     theirs, ours = (given if isinstance(given, Mapping) else {} for given in (recorded, asked))
     for name in sorted(theirs.keys() | ours.keys(), key=str):
         if theirs.get(name, ...) != ours.get(name, ...):
-            yield f"{_value(name, theirs)}, not {_value(name, ours)}"
+            yield _differs(name, _value(name, theirs), _value(name, ours))
 
 
 def _value(name: str, given: Mapping[str, Any]) -> str:
-    return f"{name} {_short(given[name])}" if name in given else f"without {name}"
+    return _short(given[name]) if name in given else "unset"
 
 
 def _short(value: Any) -> str:

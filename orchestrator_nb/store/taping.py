@@ -47,7 +47,11 @@ class TapeWriter:
         self._mine: set[str] = set()
         self.withheld = 0
         self.replaced = 0
-        _try(path)
+        self.check()
+
+    def check(self) -> None:
+        """Raises `StoreError` as the constructor does; asks the file as it is now."""
+        _try(self.path)
         self._on_disk()
 
     def add(self, entry: Entry) -> bool:

@@ -49,6 +49,6 @@ def test_passes_times_memory_is_bounded_over_all_layers(home):
 
 
 def test_the_variables_that_other_parts_read_are_no_notices(home):
-    names = ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND", "SOURCE")
+    names = ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND")
 
     assert home.load({f"ORCHESTRATOR_NB_{name}": "x" for name in names}).notices == ()
