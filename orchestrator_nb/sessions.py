@@ -161,6 +161,10 @@ class Session:
             self._source = wish
         return self._decided(None, self._source, strict=False)
 
+    def source_of(self, plan: Plan) -> AnswersFrom:
+        """Where the answers to ``plan`` would come from. Raises `UserError` when a tape is missing."""
+        return self._decided(plan.source, self._source)
+
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
         line = self._current()
@@ -418,7 +422,7 @@ class Session:
 
     def _way(self, plan: Plan) -> _Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
-        tape = self._ready_tape(self._decided(plan.source, self._source))
+        tape = self._ready_tape(self.source_of(plan))
         if isinstance(tape, Tape):
             return partial(_replaying, tape)
         self._ready(spec.vendor for spec in plan.models)

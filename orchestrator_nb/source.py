@@ -6,6 +6,7 @@ notebook that somebody else wrote: whatever its cells say, nothing is asked, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self, get_args
@@ -26,8 +27,8 @@ class AnswersFrom:
     @classmethod
     def read(cls, text: str) -> Self:
         """Reads ``replay study.jsonl`` or ``replay=study.jsonl``. Raises `ValueError` with a sentence."""
-        word, _, rest = text.strip().replace("=", " ", 1).partition(" ")
-        mode, tape = _MODE_OF.get(word), rest.strip() or None
+        word, rest = _WORDS.fullmatch(text.strip()).groups()  # type: ignore[union-attr]  # it matches any text
+        mode, tape = _MODE_OF.get(word), rest or None
         if mode is None:
             raise ValueError(f"{word!r} is no source; write auto, live, record PATH or replay PATH.")
         if tape and mode in {"auto", "live"}:
@@ -40,6 +41,7 @@ class AnswersFrom:
         return f"{self.mode} {self.tape}" if self.tape else self.mode
 
 
+_WORDS: Final = re.compile(r"([^\s=]*)(?:\s*=\s*|\s*)(.*)", re.DOTALL)
 _MODE_OF: Final[Mapping[str, Mode]] = {mode: mode for mode in MODES}
 
 

@@ -51,6 +51,11 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--max-parallel", type=click.IntRange(min=1), help="Calls at once."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole run."),
+        click.option(
+            "--source",
+            metavar="SOURCE",
+            help="auto, live, record=PATH (also write a tape), replay=PATH (from it alone).",
+        ),
         click.option("--simulate", is_flag=True, help="Ask the simulator: no key, no network, answers are marked."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object per row."),
         click.option("--yes", is_flag=True, help="Do not ask before a large grid."),
@@ -80,7 +85,7 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]
     """The run, and whether the user interrupted it: what was finished by then is in it."""
     if how["simulate"]:
         session.simulate(True)
-    keep = ("system", "repeat", "schema", "files")
+    keep = ("system", "repeat", "schema", "files", "source")
     over = _rows(how["over"]) if how["over"] else None
     plan = session.plan(
         prompt,

@@ -42,6 +42,7 @@ NEVER: Final[Mapping[str, str]] = {
     "profiles": "it could stand in for a profile of yours, and a profile has a vault",
     "vault": "it decides how well the vault is sealed and how long it stays open",
     "source": "it decides whether calls are paid for, and whose answers you see",
+    "store": "it decides what is kept of what you ask and what it cost",
     "network": "it decides who is on the way between you and the vendors",
 }
 """What no project may set, trusted or not, and why. Where the files and the store are is no setting at all."""

@@ -129,6 +129,13 @@ class VaultSettings(Shape):
         return self
 
 
+class StoreSettings(Shape):
+    """Whether runs and answers are kept, and whether what was asked is kept with them."""
+
+    enabled: Flag = True
+    keep_prompts: Literal["full", "digest"] = "full"
+
+
 class Step(Shape):
     """One step of a chain. Keys beyond these are kept as they are."""
 
@@ -149,9 +156,10 @@ class Chain(Shape):
 
 def _source(value: str) -> str:
     try:
-        return str(AnswersFrom.read(value))
+        AnswersFrom.read(value)
     except ValueError as error:
         raise PydanticCustomError("source", str(error)) from None
+    return value
 
 
 class Overrides(Shape):
@@ -165,6 +173,7 @@ class Overrides(Shape):
     network: NetworkSettings = NetworkSettings()
     display: DisplaySettings = DisplaySettings()
     vault: VaultSettings = VaultSettings()
+    store: StoreSettings = StoreSettings()
     prices: Mapping[str, PriceEntry] = {}
     roles: Mapping[str, str | None] = {}
     personas: Mapping[str, str | None] = {}

@@ -36,6 +36,7 @@ class Line:
     files: tuple[str, ...] = ()
     max_parallel: int | None = None
     timeout: float | None = None
+    source: str | None = None
     on_error: OnError = "continue"
     no_stream: bool = False
     quiet: bool = False
@@ -99,6 +100,11 @@ OPTIONS: Final = (
     Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
+    Option(
+        ("--source",),
+        ("SOURCE",),
+        "where the answers come from, for this cell: auto, live, record=PATH (also write them to a tape), replay=PATH (from the tape alone)",
+    ),
     Option(
         ("--on-error",),
         ("WHAT",),

@@ -73,6 +73,7 @@ def _plan(line: Line, body: str, session: Session, names: Mapping[str, Any]) -> 
         files=[fill(path, names) for path in line.files],
         namespace=names,
         stream=not line.no_stream,
+        source=None if line.source is None else fill(line.source, names),
     )
 
 
@@ -115,7 +116,11 @@ def _preview(plan: Plan, session: Session) -> str:
     """What would be asked, with the first prompt as it would be sent."""
     request = plan.items[0].request
     where = "the simulator" if session.simulating else "nobody has been asked yet"
-    rows = [("calls", f"{plan.size:,} ({where})"), ("models", ", ".join(model.ref for model in plan.models))]
+    rows = [
+        ("calls", f"{plan.size:,} ({where})"),
+        ("source", str(session.source_of(plan))),
+        ("models", ", ".join(model.ref for model in plan.models)),
+    ]
     if request.system:
         rows.append(("system", request.system))
     if given := request.params.given:

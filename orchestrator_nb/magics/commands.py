@@ -174,6 +174,26 @@ def _simulate(magics: Magics, words: Words) -> None:
     )
 
 
+def _source(magics: Magics, words: Words) -> None:
+    given = words.read(("mode", _MAYBE), ("tape", _MAYBE))
+    holds = magics.session.source(given.mode, given.tape)
+    _say(f"source: {holds}{_MEANS.get(holds.mode, '')}")
+
+
+_MEANS: Final[Mapping[str, str]] = {
+    "record": " (models are asked, and their answers are written to the tape)",
+    "replay": " (no key, no connection, no cost)",
+}
+
+
+def _record(magics: Magics, words: Words) -> None:
+    _source(magics, Words(words.usage, ["record", words.read(("tape", {})).tape]))
+
+
+def _replay(magics: Magics, words: Words) -> None:
+    _source(magics, Words(words.usage, ["replay", words.read(("tape", {})).tape]))
+
+
 def _trust(magics: Magics, words: Words) -> None:
     given = words.read(("--yes", _SWITCH), ("--forget", _SWITCH), ("--list", _SWITCH))
     trust.run(magics, _say, yes=given.yes, forget=given.forget, show=given.list)
@@ -207,6 +227,9 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "config": _config,
     "why": _why,
     "simulate": _simulate,
+    "source": _source,
+    "record": _record,
+    "replay": _replay,
     "trust": _trust,
     "scan": _scan,
     "doctor": _doctor,

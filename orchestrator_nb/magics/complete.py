@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from orchestrator_nb.magics.args import ON_ERROR, flags, parameters
 from orchestrator_nb.magics.manual import COMMANDS, VAULT
+from orchestrator_nb.source import FOR_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,20 @@ def _entries(folder: Any) -> Iterable[Any]:
         return []
 
 
+def _sources(value: str, known: Known) -> Iterable[str]:
+    """A mode, then a tape behind it."""
+    mode, equals, start = value.partition("=")
+    if not equals:
+        return [f"{mode}=" if mode in _WITH_TAPE else mode for mode in FOR_CELLS]
+    return [f"{mode}={path}" for path in _tapes(start, known)]
+
+
+def _tapes(start: str, known: Known) -> list[str]:
+    return [path for path in _paths(start, known) if path.endswith(("/", ".jsonl"))]
+
+
+_WITH_TAPE: Final = ("record", "replay")
+_BEFORE_TAPE: Final = {(mode,) for mode in _WITH_TAPE} | {("source", mode) for mode in _WITH_TAPE}
 Names = Callable[[str, Known], Iterable[str]]
 
 _NOTHING: Final[tuple[str, Names]] = ("", lambda _value, _known: ())
@@ -128,6 +143,7 @@ _OPERANDS: Final[Mapping[str, tuple[str, Names]]] = {
     "--schema": ("class", _schemas),
     "--file": ("path", _paths),
     "--on-error": ("value", lambda _value, _known: ON_ERROR),
+    "--source": ("value", _sources),
 }
 """What fits after each option that takes something, by its long name; after the others nothing is offered."""
 
@@ -138,14 +154,21 @@ def _command(rest: str, known: Known) -> Suggestions:
         return _starting(words[0], [command.name for command in COMMANDS], "command")
     if words[0] == "config":
         return _config(words[1:], known)
+    if tuple(words[:-1]) in _BEFORE_TAPE:
+        return _starting(words[-1], _tapes(words[-1], known), "path")
     if len(words) > 2:
         return Suggestions(words[-1], ())
     name, word = words
-    if name == "why":
-        return _starting(word, known.settings(), "setting")
-    if name == "models":
-        return _starting(word, known.models(), "model")
-    options = {"simulate": ("on", "off"), "last": ("--trace",), "trust": ("--yes", "--forget", "--list")}
+    if name in ("why", "models"):
+        return _starting(
+            word, known.settings() if name == "why" else known.models(), "setting" if name == "why" else "model"
+        )
+    options = {
+        "simulate": ("on", "off"),
+        "source": FOR_CELLS,
+        "last": ("--trace",),
+        "trust": ("--yes", "--forget", "--list"),
+    }
     return _starting(word, options.get(name, ()), "value")
 
 

@@ -31,6 +31,13 @@ COMMANDS: Final = (
     ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
+    Command(
+        "source",
+        "source [auto|live|record PATH|replay PATH]",
+        "where answers come from, from here on: asked for, recorded to a tape, or replayed from it; alone, what holds now",
+    ),
+    Command("record", "record PATH", "ask, and write the answers to a tape beside the notebook"),
+    Command("replay", "replay PATH", "answer from the tape alone: no key, no connection, no cost"),
     Command("trust", "trust [--yes|--forget|--list]", "what the project's files would change, and whether they may"),
     Command("vault", "vault [WORD ...]", "the same as %vault: keys, in an encrypted file"),
     Command(
@@ -92,7 +99,7 @@ _CELL_EXAMPLES = """Examples
 Afterwards: _.llm.text, answers.llm.compare(), answers.llm.errors, answers.llm.cost()
 """
 
-_LINE_HEAD = """Everything around asking: models, settings, the simulator.
+_LINE_HEAD = """Everything around asking: models, settings, the simulator, tapes.
 
 To ask a model use %%llm, with the prompt below it (%%llm? shows how).
 """

@@ -6,7 +6,7 @@ from orchestrator_nb.errors import ConfigError
 
 WRONG = {
     "limits:\n  paralel: 4\n": "config.yaml:2: limits.paralel: unknown key; did you mean 'parallel'? Accepted: parallel, attempts, run_timeout_s, confirm_calls.",
-    "limts: {}\n": "config.yaml:1: limts: unknown key; did you mean 'limits'? Accepted: model, params,",
+    "limts: {}\n": "config.yaml:1: limts: unknown key; did you mean 'limits'? Accepted: model, source, params,",
     "limits:\n\n  parallel: lots\n": "config.yaml:3: limits.parallel: found 'lots', expected a whole number.",
     "limits: {parallel: true}\n": "config.yaml:1: limits.parallel: found True, expected a whole number.",
     "limits: {parallel: '8'}\n": "config.yaml:1: limits.parallel: found '8', expected a whole number.",
