@@ -4,6 +4,7 @@ from orchestrator_nb.cli import commands as commands
 from orchestrator_nb.cli import scan as scan
 from orchestrator_nb.cli import trust as trust
 from orchestrator_nb.cli import vault as vault
+from orchestrator_nb.cli import verify as verify
 from orchestrator_nb.cli.app import main as main
 
 __all__ = ["main"]
