@@ -18,7 +18,16 @@ from orchestrator_nb.calls import KEY_VERSION, Cost, Finish, Request, Response, 
 from orchestrator_nb.canonical import canonical, digest, plain
 from orchestrator_nb.messages import Image, Part, Text, Thinking, ToolCall, ToolResult
 
-__all__ = ["RECORD_VERSION", "REPLACED", "canonical", "digest", "request_record", "response_of", "response_record"]
+__all__ = [
+    "RECORD_VERSION",
+    "REPLACED",
+    "canonical",
+    "digest",
+    "part_of",
+    "request_record",
+    "response_of",
+    "response_record",
+]
 
 RECORD_VERSION: Final = 1
 REPLACED: Final = "Characters that no file can hold (lone surrogates) were replaced by U+FFFD."
@@ -232,10 +241,11 @@ def _texts_of(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _parts_of(name: str, value: Any) -> tuple[Part, ...]:
-    return tuple(_part_of(item) for item in _list(name, value))
+    return tuple(part_of(item) for item in _list(name, value))
 
 
-def _part_of(value: Any) -> Part:
+def part_of(value: Any) -> Part:
+    """A part of a message or an answer. Raises `ValueError` for what is none."""
     kind = value.get("type") if isinstance(value, Mapping) else None
     read = _PARTS.get(kind) if isinstance(kind, str) else None
     if read is None:

@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from orchestrator_nb.calls import Request, Response
 from orchestrator_nb.errors import StoreError
@@ -28,6 +28,13 @@ _FIND: Final = (
 )
 
 
+class Found(NamedTuple):
+    """An answer, and when it was given (seconds since the epoch)."""
+
+    response: Response
+    at: float
+
+
 class Answers:
     """The answers of a store. Safe to use from several threads."""
 
@@ -35,15 +42,20 @@ class Answers:
         self._database, self._keep_prompts = database, keep_prompts
         self._numbers = numbers()
         self._lock = threading.Lock()
-        self._unwritten: dict[tuple[str, str], tuple[int, str]] = {}
+        self._unwritten: dict[tuple[str, str], tuple[int, str, float]] = {}
 
     def get(self, key: str, space: str) -> Response | None:
         """The newest answer to this question, as it was given; ``None`` for none, and for one that is damaged."""
+        found = self.find(key, space)
+        return found.response if found else None
+
+    def find(self, key: str, space: str) -> Found | None:
+        """`get`, with the time of the answer."""
         if unwritten := self._unwritten.get((key, space)):
-            return response_of(json.loads(unwritten[1]))
+            return Found(response_of(json.loads(unwritten[1])), unwritten[2])
         for row in self._rows(key, space):
             if (found := read_answer(key, space, *row)) is not None:
-                return found
+                return Found(found, row[1])
         return None
 
     def _rows(self, key: str, space: str) -> list[tuple[Any, ...]]:
@@ -75,7 +87,7 @@ class Answers:
         )
         if served:
             with self._lock:
-                self._unwritten[key, space] = number, written
+                self._unwritten[key, space] = number, written, at
         self._database.put(
             request_row(request, keep=self._keep_prompts),
             Row("answers", values, durable, partial(self._forget, key, space, number) if served else None),

@@ -5,6 +5,7 @@ Each row's seal tells whether it is what was written. Saving reads the pages the
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -45,15 +46,14 @@ _SEALED: Final = {  # the seal, then what it is made of
     "items": f"SELECT digest, run, number, {_KEY}, items.payload FROM items LEFT JOIN requests ON requests.id = request",
     "answers": f"SELECT digest, {_KEY}, space, good, at, answers.payload FROM answers"
     " LEFT JOIN requests ON requests.id = request",
-    "calls": f"SELECT calls.digest, calls.run, calls.number, {_KEY}, calls.payload FROM calls LEFT JOIN items"
-    " ON items.run = calls.run AND items.number = calls.number LEFT JOIN requests ON requests.id = items.request",
+    "calls": f"SELECT digest, run, number, turn, {_KEY}, calls.payload FROM calls LEFT JOIN requests ON requests.id = request",
     "attempts": "SELECT digest, id, run, at, payload FROM attempts",
     "settlements": "SELECT digest, attempt, payload FROM settlements",
 }
 
 
 def check(path: Path) -> Report:
-    """Look at every row and at SQLite's own structure. Raises `StoreError` when the file cannot be opened as a database at all."""
+    """Look at every row and at SQLite's own structure. Raises `StoreError` when there is no such file, or it cannot be opened."""
     import sqlite3
 
     _require(path)
@@ -62,10 +62,8 @@ def check(path: Path) -> Report:
     except sqlite3.Error as error:
         problem = failure(error, None)
     else:
-        try:
+        with contextlib.closing(connection):
             return _checked(connection)
-        finally:
-            connection.close()
     raise problem
 
 
@@ -105,12 +103,13 @@ def vacuum(path: Path, *, clock: Clock) -> tuple[int, int]:
     import sqlite3
 
     _require(path)
-    before = path.stat().st_size
     try:
         opened = on_disk(path, clock.wall())
         with opened.lock:
-            for step in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                opened.writer.execute(step).fetchall()
+            opened.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            before = path.stat().st_size
+            opened.writer.execute("VACUUM")
+            opened.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             opened.writer.close()
     except (OSError, sqlite3.Error, NotOurs) as error:
         problem = failure(error, path)
@@ -126,7 +125,9 @@ def salvage(path: Path, to: Path, *, clock: Clock) -> dict[str, int]:
     _require(path)
     if to.exists():
         raise StoreError(f"{to.name} exists already; name a new file, so that nothing is overwritten.")
-    found = _proven(_tables(cells(*_pages(path))))
+    data, size = _pages(path)
+    sizes = {size, PAGE}  # the size that the file tells may be what is damaged
+    found = _proven(_tables(cell for size in sizes for cell in cells(data, size)))
     try:
         opened = on_disk(to, clock.wall())
         with opened.lock:
@@ -149,12 +150,9 @@ def _pages(path: Path) -> tuple[bytes, int]:
     import sqlite3
 
     try:
-        connection = reader(path)
-        try:
+        with contextlib.closing(reader(path)) as connection:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             return connection.serialize(), size
-        finally:
-            connection.close()
     except sqlite3.Error:
         return _bare(path), PAGE
 
@@ -172,7 +170,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "ends": ("none", "number", "text", "bytes"),
     "items": ("integer", "integer", "integer", "text", "bytes"),
     "answers": ("none", "integer", "text", "integer", "number", "text", "bytes"),
-    "calls": ("none", "integer", "integer", "integer?", "text", "bytes"),
+    "calls": ("none", "integer", "integer", "integer", "integer", "integer?", "text", "bytes"),
     "attempts": ("none", "integer", "number", "text", "bytes"),
     "settlements": ("none", "text", "bytes"),
 }
@@ -203,14 +201,10 @@ def _tables(found: Iterable[Cell]) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
-    """Rows whose seal is right, by their number. A row that belongs to a question needs the question's key for its seal, so questions come first."""
-    keys = {
-        number: key.hex()
-        for number, key, text in tables["requests"]
-        if len(key) == 32 and _is_question(key.hex(), text)
-    }
+    """Rows whose seal is right, by their number. The seals of what belongs to a question hold its key, so they prove a key whose question is damaged."""
+    keys = {number: key.hex() for number, key, _ in tables["requests"]}
     proofs: dict[str, Callable[..., bool]] = {
-        "requests": lambda number, *_: number in keys,
+        "requests": lambda _, key, text: _is_question(key.hex(), text),
         "runs": lambda _, name, at, text, sealed: seal("runs", name, at, text) == sealed,
         "ends": lambda run, at, text, sealed: seal("ends", run, at, text) == sealed,
         "items": lambda run, number, request, text, sealed: (
@@ -219,19 +213,20 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         "answers": lambda _, request, space, good, at, text, sealed: (
             seal("answers", keys.get(request, ""), space, good, at, text) == sealed
         ),
+        "calls": lambda _, run, number, turn, request, __, text, sealed: (
+            seal("calls", run, number, turn, keys.get(request, ""), text) == sealed
+        ),
         "attempts": lambda number, run, at, text, sealed: seal("attempts", number, run, at, text) == sealed,
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
     }
     found = {name: _those(tables[name], proof, 2 if name == "items" else 1) for name, proof in proofs.items()}
-    asked = {place: keys.get(row[2], "") for place, row in found["items"].items()}
-    found["calls"] = _those(
-        tables["calls"],
-        lambda _, run, number, __, text, sealed: (
-            seal("calls", run, number, asked.get((run, number), ""), text) == sealed
-        ),
-        1,
-    )
+    for request in {row[_ASKED[name]] for name in _ASKED for row in found[name].values()}:
+        found["requests"].setdefault((request,), (request, bytes.fromhex(keys[request]), None))
     return found
+
+
+_ASKED: Final = {"items": 2, "answers": 1, "calls": 4}
+"""Where a row names its question."""
 
 
 def _those(rows: list[tuple[Any, ...]], proof: Callable[..., bool], named_by: int) -> _Rows:
@@ -241,6 +236,6 @@ def _those(rows: list[tuple[Any, ...]], proof: Callable[..., bool], named_by: in
 def _fill(writer: Connection, found: dict[str, _Rows]) -> None:
     writer.execute("BEGIN IMMEDIATE")
     for name, rows in found.items():
-        places = ",".join("?" * (len(next(iter(rows.values()))) if rows else 1))
+        places = ",".join("?" * len(_SHAPES[name]))
         writer.executemany(f"INSERT INTO {name} VALUES ({places})", rows.values())
     writer.execute("COMMIT")

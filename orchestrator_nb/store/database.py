@@ -135,6 +135,8 @@ def failure(error: Exception, path: Path | None) -> StoreError:
     """What went wrong, in a sentence that says what is safe and what to do."""
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, NotOurs):
+        return StoreError(f"the store {error}.")
     return StoreError(
         f"the store {_because(error)} Everything acknowledged before is safe{f' in {path}' if path else ''}."
     )

@@ -27,12 +27,13 @@ Billed = Literal["no", "maybe", "yes"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request on its way. ``worst`` is the most it can cost in USD, ``None`` when nobody knows."""
+    """One request on its way. ``worst`` is the most it can cost in USD, ``None`` when nobody knows; ``simulated`` money is nobody's."""
 
     id: int
     run: int
     worst: Decimal | None = None
     durable: bool = False
+    simulated: bool = False
 
 
 @dataclass(slots=True)
@@ -41,6 +42,8 @@ class _Open:
 
     number: int
     durable: bool
+    turn: int = 0
+    """How often it was taken up again: an outcome of a later turn takes the place of an earlier one."""
     outcomes: dict[int, tuple[Source, bool]] = field(default_factory=dict)
 
     @property
@@ -87,7 +90,9 @@ class Ledger:
         outcomes = {
             place.number: (place.outcome["source"], place.error is not None) for place in places if place.outcome
         }
-        self._open[run_id] = _Open(self._reading.number(run_id), bool(told.about.get("durable")), outcomes)
+        number = self._reading.number(run_id)
+        durable, turn = bool(told.about.get("durable")), self._reading.turn(number) + 1
+        self._open[run_id] = _Open(number, durable, turn, outcomes)
         return places
 
     def _item_rows(self, run: int, number: int, item: Item) -> tuple[Row, Row]:
@@ -111,7 +116,7 @@ class Ledger:
     ) -> Attempt:
         """Attempt ``number`` of a question is about to go out. To send only what is written: ``await asyncio.wrap_future(database.written())``."""
         run = self._of(run_id)
-        attempt = Attempt(next(self._numbers), run.number, worst, run.durable)
+        attempt = Attempt(next(self._numbers), run.number, worst, run.durable, simulated)
         at = self._database.clock.wall()
         written = canonical(
             {"model": model, "key": key, "number": number, "worst": money(worst), "simulated": simulated}
@@ -149,16 +154,17 @@ class Ledger:
         number = next(self._numbers)
         space = space_of(call.answer) if call.answer else "live"
         served = space if call.source == "cache" else None
-        digest = seal("calls", run.number, place, key, written)
-        values = (number, run.number, place, written, answer, bytes.fromhex(key), served, digest)
+        digest = seal("calls", run.number, place, run.turn, key, written)
+        values = (number, run.number, place, run.turn, written, answer, bytes.fromhex(key), served, digest)
         run.outcomes[place] = call.source, call.error is not None
         self._database.put(Row("calls", values, run.durable))
 
     def _answer_of(self, call: Call, run: _Open) -> int | None:
-        """A cached answer stands here already, a replayed one on its tape."""
-        if call.answer is None or call.source in {"cache", "replay"}:
+        """A cached answer stands here already; a replayed one is kept for its run's sake, and served to nobody."""
+        if call.answer is None or call.source == "cache":
             return None
-        return self._answers.put(call.item.request, call.answer, good=call.error is None, durable=run.durable)
+        good = call.error is None and call.source != "replay"
+        return self._answers.put(call.item.request, call.answer, good=good, durable=run.durable)
 
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
@@ -180,6 +186,10 @@ class Ledger:
     def run(self, run_id: str) -> tuple[RunTold, list[CallTold]]:
         """One run and all its places, in the order of the grid, also those that were never asked. Raises `StoreError` when there is none."""
         return self._reading.run(run_id)
+
+    def spent(self, run_id: str) -> Spent:
+        """What one run has cost so far, without the simulator's money. Raises `StoreError` when there is no such run."""
+        return self._reading.spent(run_id)
 
     def cost(self, by: Literal["model", "day", "run", "notebook"] = "model", *, simulated: bool = False) -> list[Spent]:
         """What was spent, by ``by``; simulated money only when asked for. Days are this machine's."""
@@ -209,7 +219,7 @@ def _outcome(call: Call, *, kept: bool) -> dict[str, Any]:
     told = {
         "id": call.id, "source": call.source, "at": call.started_at, "latency_s": call.latency_s,
         "ttft_s": call.ttft_s, "attempts": call.attempts, "error": _error(call), "usd": _usd(call.answer),
-        "kept": None if kept or call.answer is None or call.source in {"cache", "replay"} else False,
+        "kept": None if kept or call.answer is None or call.source == "cache" else False, "recorded": call.recorded,
     }  # fmt: skip
     return {name: value for name, value in told.items() if value is not None}
 

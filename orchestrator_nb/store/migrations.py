@@ -49,7 +49,7 @@ MIGRATIONS: Final = (
             ),
             "CREATE INDEX answers_of_request ON answers (request)",
             (
-                "CREATE TABLE calls (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, number INTEGER NOT NULL, answer INTEGER,"
+                "CREATE TABLE calls (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, number INTEGER NOT NULL, turn INTEGER NOT NULL, request INTEGER NOT NULL, answer INTEGER,"
                 " payload TEXT NOT NULL, digest BLOB NOT NULL)"
             ),
             "CREATE INDEX calls_of_run ON calls (run, number)",
@@ -65,7 +65,8 @@ MIGRATIONS: Final = (
                 " json_extract(items.payload, '$.model') AS model, requests.payload AS question, answers.payload AS answer,"
                 " json_extract(calls.payload, '$.source') AS source, json_extract(calls.payload, '$.error.kind') AS error"
                 " FROM items JOIN runs ON runs.id = items.run JOIN requests ON requests.id = items.request"
-                " LEFT JOIN calls ON calls.id = (SELECT max(id) FROM calls AS c WHERE c.run = items.run AND c.number = items.number)"
+                " LEFT JOIN calls ON calls.id = (SELECT id FROM calls AS c"
+                " WHERE c.run = items.run AND c.number = items.number ORDER BY turn DESC, id DESC LIMIT 1)"
                 " LEFT JOIN answers ON answers.id = calls.answer"
             ),
         ),

@@ -5,6 +5,7 @@ Nothing here says whether a row is right: its seal does. So everything that look
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
@@ -22,17 +23,17 @@ def cells(data: bytes, size: int) -> Iterator[Cell]:
 
 
 def _of_page(data: bytes, start: int, size: int) -> Iterator[Cell]:
-    """Follows the array of pointers to its end, also where the page's own count or kind is damaged."""
-    place, lowest = (100 if start == 0 else 0) + _LEAF_HEADER, size
-    while place + 2 <= lowest:
+    """Follows the array of pointers as far as either the page's count or the first cell says that it goes, for each of these may be damaged."""
+    head = 100 if start == 0 else 0
+    place, lowest = head + _LEAF_HEADER, size
+    end = min(size, place + 2 * int.from_bytes(data[start + head + 3 : start + head + 5]))
+    while place + 2 <= max(lowest, end):
         at = int.from_bytes(data[start + place : start + place + 2])
         place += 2
         if place <= at < size:
             lowest = min(lowest, at)
-            try:
+            with contextlib.suppress(ValueError, IndexError, struct.error):
                 yield _cell(data, start, at, size)
-            except (ValueError, IndexError, struct.error):
-                continue
 
 
 def _cell(data: bytes, start: int, at: int, size: int) -> Cell:

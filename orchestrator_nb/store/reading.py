@@ -27,17 +27,17 @@ _PLACES: Final = (
     " LEFT JOIN requests ON requests.id = items.request WHERE items.run = ? ORDER BY items.number"
 )
 _CALLS: Final = (
-    "SELECT calls.number, calls.payload, calls.digest, calls.answer, answers.space, answers.good, answers.at, answers.payload,"
-    " answers.digest FROM calls LEFT JOIN answers ON answers.id = calls.answer WHERE calls.run = ? ORDER BY calls.id"
+    "SELECT calls.number, calls.turn, calls.payload, calls.digest, calls.answer, answers.space, answers.good, answers.at, answers.payload,"
+    " answers.digest FROM calls LEFT JOIN answers ON answers.id = calls.answer WHERE calls.run = ? ORDER BY calls.turn, calls.id"
 )
 _ATTEMPTS: Final = (
     "SELECT attempts.id, attempts.run, attempts.at, attempts.payload, attempts.digest, settlements.payload, settlements.digest"
     " FROM attempts LEFT JOIN settlements ON settlements.attempt = attempts.id"
 )
 _SERVED: Final = (
-    "SELECT calls.run, calls.number, hex(requests.key), calls.payload, calls.digest, items.payload, items.digest FROM calls"
+    "SELECT calls.run, calls.number, calls.turn, hex(requests.key), calls.payload, calls.digest, items.payload, items.digest FROM calls"
     " JOIN items ON items.run = calls.run AND items.number = calls.number JOIN requests ON requests.id = items.request"
-    ' WHERE calls.payload LIKE \'%"source":"cache"%\' OR calls.payload LIKE \'%"source":"replay"%\''
+    ' WHERE (calls.payload LIKE \'%"source":"cache"%\' OR calls.payload LIKE \'%"source":"replay"%\')'
 )
 
 
@@ -63,6 +63,11 @@ class Reading:
     def number(self, run_id: str) -> int:
         """The run's row."""
         return int(self._row(run_id)[0])
+
+    def turn(self, number: int) -> int:
+        """How often the run of this row was taken up again until now."""
+        [(turn,)] = self._all("SELECT coalesce(max(turn), 0) FROM calls WHERE run = ?", number)
+        return int(turn)
 
     def _row(self, run_id: str) -> tuple[Any, ...]:
         rows = self._all(f"{_RUNS} WHERE name = ?", run_id)
@@ -94,8 +99,16 @@ class Reading:
             sums[name] = _plus(sums.get(name, Spent(name)), spent)
         return sorted(sums.values(), key=lambda spent: (-spent.billed - spent.possibly, spent.name))
 
-    def _attempts(self, simulated: bool) -> Iterable[tuple[int, float, str, Spent]]:
-        for number, run, at, written, sealed, end, end_seal in self._all(_ATTEMPTS):
+    def spent(self, run_id: str) -> Spent:
+        """What one run has cost so far."""
+        (number, _), total = self.number(run_id), Spent(run_id)
+        for *_, spent in (*self._attempts(False, number), *self._saved(number)):
+            total = _plus(total, spent)
+        return total
+
+    def _attempts(self, simulated: bool, only: int | None = None) -> Iterable[tuple[int, float, str, Spent]]:
+        sql, values = (_ATTEMPTS, ()) if only is None else (f"{_ATTEMPTS} WHERE attempts.run = ?", (only,))
+        for number, run, at, written, sealed, end, end_seal in self._all(sql, *values):
             if seal("attempts", number, run, at, written) != sealed:
                 continue
             sent = json.loads(written)
@@ -103,14 +116,17 @@ class Reading:
             if simulated or not sent["simulated"]:
                 yield run, at, sent["model"], _charged(sent, json.loads(end) if sound else {})
 
-    def _saved(self) -> Iterable[tuple[int, float, str, Spent]]:
-        for run, number, key, written, sealed, item, item_seal in self._all(_SERVED):
+    def _saved(self, only: int | None = None) -> Iterable[tuple[int, float, str, Spent]]:
+        sql, values = (_SERVED, ()) if only is None else (f"{_SERVED} AND calls.run = ?", (only,))
+        for run, number, turn, key, written, sealed, item, item_seal in self._all(sql, *values):
             key = key.lower()  # noqa: PLW2901
             if (
-                seal("calls", run, number, key, written) == sealed
+                seal("calls", run, number, turn, key, written) == sealed
                 and seal("items", run, number, key, item) == item_seal
             ):
                 call = json.loads(written)
+                if call.get("recorded") == "simulated":  # which was never paid for
+                    continue
                 yield run, call.get("at") or 0.0, json.loads(item)["model"], Spent(saved=_usd(call.get("usd")))
 
 
@@ -140,8 +156,10 @@ def _place(run: int, number: int, key: str | None, request: str | None, written:
     return replace(place, damaged=request is not None and not sound)
 
 
-def _with_outcome(run: int, place: CallTold, written: str, sealed: bytes, answer: int | None, *row: Any) -> CallTold:
-    if seal("calls", run, place.number, place.key, written) != sealed:
+def _with_outcome(
+    run: int, place: CallTold, turn: int, written: str, sealed: bytes, answer: int | None, *row: Any
+) -> CallTold:
+    if seal("calls", run, place.number, turn, place.key, written) != sealed:
         return replace(place, damaged=True)
     outcome = json.loads(written)
     response = None if answer is None else read_answer(place.key, *row)

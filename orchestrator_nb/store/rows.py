@@ -32,8 +32,8 @@ class Row(NamedTuple):
 
 _REQUEST: Final = "(SELECT id FROM requests WHERE key = column{})"
 _NEWEST: Final = (  # the answer that a cached call was served; good ones only, of its own space
-    "coalesce(column5, (SELECT answers.id FROM answers JOIN requests ON requests.id = answers.request"
-    " WHERE requests.key = column6 AND space = column7 AND good ORDER BY answers.at DESC LIMIT 1))"
+    "coalesce(column6, (SELECT answers.id FROM answers JOIN requests ON requests.id = answers.request"
+    " WHERE requests.key = column7 AND space = column8 AND good ORDER BY answers.at DESC LIMIT 1))"
 )
 _AGAIN: Final = "ON CONFLICT DO NOTHING"
 """A commit that failed may have happened after all, and its rows come again."""
@@ -45,8 +45,9 @@ _INTO: Final[dict[str, str]] = {  # in the order in which rows lean on each othe
     f" SELECT column1, column2, column3, column4, {_REQUEST.format(5)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
     "answers": "INSERT INTO answers (id, space, good, at, payload, digest, request) SELECT column1, column2,"
     f" column3, column4, column5, column6, {_REQUEST.format(7)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
-    "calls": "INSERT INTO calls (id, run, number, payload, answer, digest)"
-    f" SELECT column1, column2, column3, column4, {_NEWEST}, column8 FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    "calls": "INSERT INTO calls (id, run, number, turn, payload, request, answer, digest)"
+    f" SELECT column1, column2, column3, column4, column5, {_REQUEST.format(7)}, {_NEWEST}, column9"
+    f" FROM (VALUES {{}}) WHERE true {_AGAIN}",
     "attempts": f"INSERT INTO attempts (id, run, at, payload, digest) VALUES {{}} {_AGAIN}",
     "settlements": f"INSERT INTO settlements (attempt, payload, digest) VALUES {{}} {_AGAIN}",
     "ends": "INSERT OR REPLACE INTO ends (run, at, payload, digest) VALUES {}",

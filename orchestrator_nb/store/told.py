@@ -28,6 +28,39 @@ class Spent:
     ambiguous: int = 0
     unpriced: int = 0
 
+    def __add__(self, other: Spent) -> Spent:
+        """Both together, under this name."""
+        return Spent(
+            self.name,
+            self.attempts + other.attempts,
+            self.billed + other.billed,
+            self.possibly + other.possibly,
+            self.saved + other.saved,
+            self.ambiguous + other.ambiguous,
+            self.unpriced + other.unpriced,
+        )
+
+
+def charged(billed: str, usd: Decimal | None, worst: Decimal | None) -> Spent:
+    """What one attempt adds: what is known, or the worst case where nobody knows."""
+    if billed == "no":
+        return Spent(attempts=1)
+    if billed == "yes":
+        return Spent(attempts=1, billed=usd or ZERO, unpriced=int(usd is None))
+    return Spent(attempts=1, possibly=worst or ZERO, ambiguous=1, unpriced=int(worst is None))
+
+
+def spent_record(spent: Spent) -> dict[str, Any]:
+    """As JSON, amounts as text."""
+    counts = {name: getattr(spent, name) for name in ("attempts", "ambiguous", "unpriced")}
+    return {**{name: str(getattr(spent, name)) for name in ("billed", "possibly", "saved")}, **counts}
+
+
+def spent_of(name: str, record: Mapping[str, Any]) -> Spent:
+    """What `spent_record` wrote."""
+    amounts = {key: Decimal(record[key]) for key in ("billed", "possibly", "saved")}
+    return Spent(name, **amounts, **{key: int(record[key]) for key in ("attempts", "ambiguous", "unpriced")})
+
 
 @dataclass(frozen=True, slots=True)
 class RunTold:
