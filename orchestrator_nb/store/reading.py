@@ -101,7 +101,7 @@ class Reading:
 
     def spent(self, run_id: str) -> Spent:
         """What one run has cost so far."""
-        (number, _), total = self.number(run_id), Spent(run_id)
+        number, total = self.number(run_id), Spent(run_id)
         for *_, spent in (*self._attempts(False, number), *self._saved(number)):
             total = _plus(total, spent)
         return total

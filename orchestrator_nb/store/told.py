@@ -58,8 +58,8 @@ def spent_record(spent: Spent) -> dict[str, Any]:
 
 def spent_of(name: str, record: Mapping[str, Any]) -> Spent:
     """What `spent_record` wrote."""
-    amounts = {key: Decimal(record[key]) for key in ("billed", "possibly", "saved")}
-    return Spent(name, **amounts, **{key: int(record[key]) for key in ("attempts", "ambiguous", "unpriced")})
+    billed, possibly, saved = (Decimal(record[key]) for key in ("billed", "possibly", "saved"))
+    return Spent(name, record["attempts"], billed, possibly, saved, record["ambiguous"], record["unpriced"])
 
 
 @dataclass(frozen=True, slots=True)
