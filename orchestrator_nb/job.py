@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb.catalog import ModelSpec
+from orchestrator_nb.history import Rest
 from orchestrator_nb.kernel import portal as kernel
 from orchestrator_nb.kernel.fanout import Stop
 from orchestrator_nb.kernel.portal import Portal
@@ -18,9 +19,9 @@ from orchestrator_nb.source import AnswersFrom
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be asked: a grid of items, not yet sent. ``items`` is lazy; ``size`` counts without building. ``source`` is this cell's own, if it has one."""
+    """What will be asked: a grid of items, not yet sent. ``items`` is lazy, or what is left of an earlier run; ``size`` counts without building. ``source`` is this cell's own, if it has one."""
 
-    items: Items
+    items: Items | Rest
     models: tuple[ModelSpec, ...]
     source: AnswersFrom | None = None
 

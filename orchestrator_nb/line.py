@@ -13,7 +13,7 @@ from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.limits import Limiter
 from orchestrator_nb.kernel.pause import Gate, paused
 from orchestrator_nb.kernel.pipeline import build
-from orchestrator_nb.kernel.price import priced
+from orchestrator_nb.kernel.price import Worst, priced
 from orchestrator_nb.kernel.retry import Backoff, retry
 from orchestrator_nb.kernel.structure import structured
 from orchestrator_nb.kernel.taped import nobody, replayed
@@ -43,25 +43,31 @@ class Line:
         self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe, known)
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
-        layers: list[Layer] = [  # outermost first
-            priced(Pricer(settings.price_overrides)),  # prices what came back in all hops, whole or partial
+        pricer = Pricer(settings.price_overrides)
+        self.worst = Worst(pricer)
+        self._priced = priced(pricer)  # each request for itself, as the vendor bills it
+        self._layers: list[Layer] = [  # outermost first
             continued(),  # each hop is a call of its own below
             *([paused(gate)] if gate else []),  # outside of retry: what was not sent is no attempt
             retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
             limiter.layer,  # a place and the rate, for each attempt
-            self.breaker.layer,  # innermost: judges at the moment of sending, also for those who queued
+            self.breaker.layer,  # judges at the moment of sending, also for those who queued
         ]
-        self._live: Handler = build(self.exchange, layers)
-        self.handler: Handler = whole(self._live)
 
     @contextlib.asynccontextmanager
-    async def in_use(self, parallel: int, source: Layer | None = None) -> AsyncIterator[Handler]:
-        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again. ``source`` as in `whole`."""
+    async def in_use(
+        self, parallel: int, source: Layer | None = None, sent: Layer | None = None, cache: Layer | None = None
+    ) -> AsyncIterator[Handler]:
+        """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again.
+
+        ``source`` and ``cache`` as in `whole`; ``sent`` is innermost, and sees what goes over the wire, with its price.
+        """
         self.breaker.reset()
         self.limiter.widen(parallel)
         self._runs += 1
         try:
-            yield whole(self._live, source) if source else self.handler
+            layers = [*self._layers, *([sent] if sent else []), self._priced]
+            yield whole(build(self.exchange, layers), source, cache)
         finally:
             self._runs -= 1
             await self._close_if_over()
@@ -76,10 +82,13 @@ class Line:
             await self.exchange.aclose()
 
 
-def whole(live: Handler, source: Layer | None = None) -> Handler:
-    """All the way around ``live``. ``source`` may record answers, or give them itself: it sees them priced, and with all hops joined."""
+def whole(live: Handler, source: Layer | None = None, cache: Layer | None = None) -> Handler:
+    """All the way around ``live``. ``source`` may record answers, or give them itself: it sees them priced, and with all hops joined.
+
+    ``cache`` gives answers that were judged before.
+    """
     judged = structured()  # judges the whole answer, wherever it came from, so nothing may come after it
-    return build(live, [judged, source] if source else [judged])
+    return build(live, [layer for layer in (cache, judged, source) if layer])
 
 
 def on_tape(tape: Tape) -> Handler:

@@ -10,6 +10,7 @@ Every blocking call works in a cell, in a script, inside a running loop and insi
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import itertools
@@ -27,26 +28,31 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.calls import Delta, Event, Params
+from orchestrator_nb.canonical import plain
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.forms import NOTHING, Forms, Sought
+from orchestrator_nb.history import By, History, Rest, written_down
 from orchestrator_nb.job import Job, Plan
+from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.recorded import Book, recorded
 from orchestrator_nb.kernel.taped import taped, written
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line, on_tape
-from orchestrator_nb.prompts.grid import expand
+from orchestrator_nb.prompts.grid import Items, expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.reply import Reply
-from orchestrator_nb.runs import Call, Run, new_run_id
+from orchestrator_nb.runs import Call, Item, Run, new_run_id
 from orchestrator_nb.secret import Hidden, Veiled
 from orchestrator_nb.source import AnswersFrom, decided
+from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.structured import json_schema_of
@@ -60,8 +66,8 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.simulator import Simulator
 
-_Way = Callable[[int, Callable[[str], object]], contextlib.AbstractAsyncContextManager[Handler]]
-"""The way of one run's questions, given how many go at once and who hears notices."""
+_Way = Callable[[int, Callable[[str], object], Book | None], contextlib.AbstractAsyncContextManager[Handler]]
+"""The way of one run's questions, given how many go at once, who hears notices, and what the run is written down in."""
 
 OnError = Literal["return", "continue", "stop"]
 """After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
@@ -84,6 +90,7 @@ class Session:
         self._vaulted: VaultedKeys | None = None
         self._source: AnswersFrom | None = None
         self._tapes = Tapes(versions, self._holds_key)
+        self._history = History(lambda: self.config, self._clock)
 
     @classmethod
     def open(
@@ -235,15 +242,21 @@ class Session:
         parallel: int | None = None,
         timeout_s: float | None = None,
         on_error: OnError = "return",
+        about: Mapping[str, Any] | None = None,
     ) -> Job:
         """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run.
+        ``about`` (JSON) is kept with the run: notebook, cell.
 
         Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
         when a tape cannot be used.
         """
         way = self._way(plan)
+        rest = plan.items if isinstance(plan.items, Rest) else None
+        run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
+        book = self._history.book(run_id, rest)
         stop = Stop()
-        run = self._run(plan, way, progress or _nothing, parallel, timeout_s, on_error == "stop", stop)
+        how = (parallel, timeout_s, on_error == "stop", stop, about or {})
+        run = self._run(run_id, plan, way, book, progress or _nothing, *how)
         return Job(self._portal, self._portal.submit(run), stop, self.attend)
 
     def run(self, plan: Plan, **how: Any) -> Run:
@@ -299,6 +312,44 @@ class Session:
         if why := self.vault.reopen():
             keys.give_up(why)
 
+    # What was
+
+    @property
+    def store(self) -> Store | None:
+        """The store of runs and answers; ``None`` where the settings switch it off."""
+        return self._history.store
+
+    def runs(self, days: float | None = None) -> pd.DataFrame:
+        """The runs in the store, of the last ``days`` or all, the newest first: a frame with a row per run. Raises `StoreError`, `UserError`."""
+        from orchestrator_nb.results.past import runs_frame  # brings pandas: only when a frame is wanted
+
+        return runs_frame(self._history.runs(days))
+
+    def show(self, run: str = "last") -> pd.DataFrame:
+        """The frame of an earlier run as it was. ``run`` is its id, the beginning of one, or ``last``. Raises `StoreError`, `UserError`."""
+        return self._frame(self.retold(run))
+
+    def retold(self, run: str = "last") -> Run:
+        """An earlier run from the store, as `show` takes it."""
+        return self._history.show(run, self.last.id if self.last else None)
+
+    def costs(self, by: By = "model") -> pd.DataFrame:
+        """What was spent by model, day, run or notebook, the dearest first: USD billed, possibly billed (attempts whose end is unknown, at their worst
+        case) and saved by the cache and tapes. Raises `StoreError`, `UserError`.
+        """
+        from orchestrator_nb.results.past import costs_frame  # as above
+
+        return costs_frame(self._history.costs(by), by)
+
+    def rest(self, run: str = "last", *, errors: bool = False) -> Plan:
+        """What of an earlier run has no answer, ready to be asked; with ``errors``, what failed too. Raises `UserError` when there is nothing."""
+        rest = self._history.rest(run, self.catalog, failed=errors, last=self.last.id if self.last else None)
+        return Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
+
+    def resume(self, run: str = "last", *, errors: bool = False, **how: Any) -> pd.DataFrame:
+        """Ask for what `rest` finds; the frame of the whole run. ``how`` is what `start` takes."""
+        return self._frame(self.run(self.rest(run, errors=errors), **how))
+
     # Looking after itself
 
     def doctor(self) -> list[Check]:
@@ -326,6 +377,7 @@ class Session:
                 wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
             self.simulate(False)
             self._portal.close()
+            self._history.close()
             self._lock_vault()
 
     def __enter__(self) -> Self:
@@ -427,40 +479,55 @@ class Session:
             return partial(_replaying, tape)
         self._ready(spec.vendor for spec in plan.models)
         names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
-        return partial(self._asking, self._current(), names, tape)
+        cache = self._history.cache if self.source_of(plan).mode == "auto" else None
+        return partial(self._asking, self._current(), names, tape, cache)
 
     @contextlib.asynccontextmanager
     async def _asking(
-        self, line: Line, names: set[str], tape: TapeWriter | None, parallel: int, tell: Callable[[str], object]
+        self,
+        line: Line,
+        names: set[str],
+        tape: TapeWriter | None,
+        cache: Cache | None,
+        parallel: int,
+        tell: Callable[[str], object],
+        book: Book | None,
     ) -> AsyncIterator[Handler]:
-        """Ask the vendors, and write the answers to the ``tape`` if there is one."""
+        """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one."""
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(self.vault.vault.lease(names))
             layer = None
             if tape:
                 await stack.enter_async_context(written(tape, self._clock, tell))
                 layer = taped(tape.add, self._clock)
-            yield await stack.enter_async_context(line.in_use(parallel, layer))
+            sent = recorded(book, line.worst) if book else None
+            known = cache.layer(book.serve) if cache and book else None
+            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known))
 
     async def _run(
         self,
+        run_id: str,
         plan: Plan,
         way: _Way,
+        book: Book | None,
         progress: Progress,
         parallel: int | None,
         timeout_s: float | None,
         stop_on_error: bool,
         stop: Stop,
+        about: Mapping[str, Any],
     ) -> Run:
-        run_id = new_run_id(self._clock.wall(), secrets.token_bytes(3))
         began = self._clock.monotonic()
         limits = self.config.settings.limits
         parallel = parallel or limits.parallel
         told: list[str] = []
-        async with way(parallel, told.append) as handler:
+        items: Sequence[Item] = plan.items
+        if book:
+            items = await asyncio.to_thread(book.begin, items, {**self._told_of(plan), **about})
+        async with way(parallel, told.append, book) as handler:
             calls = await fan_out(
                 handler,
-                plan.items,
+                items,
                 parallel=parallel,
                 clock=self._clock,
                 run_id=run_id,
@@ -468,10 +535,26 @@ class Session:
                 progress=progress,
                 timeout_s=timeout_s or limits.run_timeout_s,
                 stop=stop,
+                **({"keep": book.keep} if book else {}),
             )
-        notices = (*self.config.notices, *self.vault.notices, *plan.items.notices, *told)
-        self.last = Run(run_id, calls, versions(), notices, self._clock.monotonic() - began)
+        notices = (*self.config.notices, *self.vault.notices, *self._history.untold(), *plan.items.notices, *told)
+        rows = plan.items.whole(calls) if isinstance(plan.items, Rest) else calls
+        run = Run(run_id, rows, versions(), notices, self._clock.monotonic() - began)
+        self.last = await written_down(run, calls, book) if book else run
         return self.last
+
+    def _told_of(self, plan: Plan) -> dict[str, Any]:
+        """What stands with a run besides its calls."""
+        about: dict[str, Any] = {
+            "models": [model.ref for model in plan.models],
+            "params": plain(plan.items[0].request.params.given),
+            "simulated": self.simulating,
+            "source": str(self.source_of(plan)),
+            "versions": versions(),
+        }
+        if isinstance(plan.items, Items) and self.config.settings.store.keep_prompts == "full":
+            about["template"] = {"prompt": plan.items.template.prompt, "system": plan.items.template.system}
+        return about
 
     def _frame(self, run: Run) -> pd.DataFrame:
         from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
@@ -492,7 +575,9 @@ def _version(name: str) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def _replaying(tape: Tape, _parallel: int, _tell: Callable[[str], object]) -> AsyncIterator[Handler]:
+async def _replaying(
+    tape: Tape, _parallel: int, _tell: Callable[[str], object], _book: Book | None
+) -> AsyncIterator[Handler]:
     """Answer from the tape: no line, no key, no vault."""
     yield on_tape(tape)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Literal
@@ -24,6 +24,14 @@ from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Handler
 
 Progress = Callable[[int, Event | Call], None]
+
+Keep = Callable[[int, Call], Awaitable[None]]
+"""Told of each call that was asked, before its worker takes the next; waits until the call is safe."""
+
+
+async def _nowhere(_index: int, _call: Call) -> None:
+    """Nobody keeps the calls."""
+
 
 FIRST_LOOK: Final = 1024
 LOOK_AHEAD: Final = 64
@@ -45,11 +53,12 @@ async def fan_out(
     progress: Progress = lambda _index, _news: None,
     timeout_s: float | None = None,
     stop: Stop | None = None,
+    keep: Keep = _nowhere,
 ) -> tuple[Call, ...]:
     """All calls, in grid order; at most ``parallel`` are under way at any time. A call's id is its run's and its place.
 
     ``progress`` hears, on the loop's thread, every event with its item's index, and each finished `Call`. ``stop_on_error`` starts nothing new
-    after the first failure. ``timeout_s`` and ``stop`` end the whole run. A bug in a layer (not an `OrchestratorError`) ends it and is raised.
+    after the first failure. ``keep`` is waited for by the call's worker. ``timeout_s`` and ``stop`` end the whole run. A bug in a layer (not an `OrchestratorError`) ends it and is raised.
     """
 
     async def worker() -> None:
@@ -61,6 +70,7 @@ async def fan_out(
             progress(index, call)
             if call.error is not None and stop_on_error:
                 queues.close(_after_failure)
+            await keep(index, call)
 
     def left_over(index: int) -> Call:
         call = Call(

@@ -1,17 +1,28 @@
-"""Write the price on what came back: whole answers, and partial ones that hang on an error."""
+"""Write the price on what came back, and reckon before what it can cost at most."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
+from typing import Final
 
-from orchestrator_nb.calls import Cost, Request, Response
+from orchestrator_nb.calls import Cost, Request, Response, Source, Usage
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import ProviderError
+from orchestrator_nb.messages import Image, Part, Text, Thinking, ToolCall, ToolResult
 from orchestrator_nb.types import Emit, Handler, Layer
 
+Pricing = Callable[[Request, Response], Cost]
 
-def priced(pricer: Callable[[Request, Response], Cost]) -> Layer:
-    """The layer. ``pricer`` tells the cost, unknown included."""
+IMAGE_TOKENS: Final = 6_000
+"""More than any vendor counts for an image."""
+EACH_TURN: Final = 64
+"""Tokens that a vendor may add around a message."""
+
+
+def priced(pricer: Pricing) -> Layer:
+    """The layer, for whole answers and for partial ones that hang on an error. ``pricer`` tells the cost, unknown included."""
 
     def layer(call: Handler) -> Handler:
         async def handle(request: Request, emit: Emit) -> Response:
@@ -26,3 +37,54 @@ def priced(pricer: Callable[[Request, Response], Cost]) -> Layer:
         return handle
 
     return layer
+
+
+class Worst:
+    """The most that one request can cost in USD: each byte a token, and an answer as long as it may be. ``None`` when price or length are unknown."""
+
+    def __init__(self, pricer: Pricing) -> None:
+        self._pricer = pricer
+        self._each: dict[tuple[str, str], tuple[Decimal, Decimal] | None] = {}
+
+    def __call__(self, request: Request) -> Decimal | None:
+        """The bound for this request."""
+        model = request.model
+        output = request.params.max_tokens or model.max_tokens or model.max_output
+        if output is None or (each := self._each_of(model)) is None:
+            return None
+        return each[0] * _most_tokens(request) + each[1] * output
+
+    def _each_of(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
+        """What a token of input and one of output cost, by the highest of the model's tiers."""
+        name = model.vendor.name, model.id
+        if name not in self._each:
+            self._each[name] = self._asked(model)
+        return self._each[name]
+
+    def _asked(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
+        sent, answered = model.context or 1_000_000, model.max_output or 1_000
+        source: Source = "simulated" if model.vendor.simulated else "live"
+        costs = [
+            self._pricer(Request(model, ()), Response(model.id, usage=Usage(sent, output), source=source)).usd
+            for output in (0, answered)
+        ]
+        if costs[0] is None or costs[1] is None:
+            return None
+        return costs[0] / sent, (costs[1] - costs[0]) / answered
+
+
+def _most_tokens(request: Request) -> int:
+    parts = [part for message in request.messages for part in message.parts]
+    given = request.params.schema, request.params.tools
+    around = EACH_TURN * (len(request.messages) + 1) + (len(str(given)) if any(given) else 0)
+    return sum(map(_most, parts)) + len((request.system or "").encode(errors="replace")) + around
+
+
+def _most(part: Part) -> int:
+    match part:
+        case Image():
+            return IMAGE_TOKENS
+        case Text(text=text) | Thinking(text=text) | ToolResult(text=text):
+            return len(text) if text.isascii() else len(text.encode(errors="replace"))
+        case ToolCall(name=name, arguments=arguments):
+            return len(name) + 4 * len(str(arguments))

@@ -15,7 +15,7 @@ FLOORS = [
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis", "traces"},  # things made of calls
-    {"job", "line", "keyring", "vaulted", "tapes"},  # a grid on its way, the way, and the keys for it
+    {"job", "line", "history", "retold", "keyring", "vaulted", "tapes"},  # a grid on its way, the way, and the keys for it
     {"sessions"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]

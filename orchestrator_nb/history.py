@@ -1,0 +1,230 @@
+"""What a session remembers: its store, opened at first use, and what can be asked of it: runs, their rows, what they cost, and the rest of one that broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args, overload
+
+from orchestrator_nb.catalog import Catalog, ModelSpec
+from orchestrator_nb.config import Config
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.kernel.cached import Cache
+from orchestrator_nb.kernel.recorded import Book
+from orchestrator_nb.retold import NOT_ASKED, call_of, request_of, run_of
+from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.store.ledger import Ledger
+from orchestrator_nb.store.store import Store
+from orchestrator_nb.store.told import CallTold, RunTold, Spent, spent_of
+from orchestrator_nb.types import Clock
+
+By = Literal["model", "day", "run", "notebook"]
+BY: tuple[By, ...] = get_args(By)
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Rest(Sequence[Item]):
+    """The places of an earlier run that are asked again. ``spared`` keep the outcome they have until there is a better one."""
+
+    run_id: str
+    places: tuple[int, ...]
+    items: tuple[Item, ...]
+    before: tuple[Call, ...]
+    spared: frozenset[int] = frozenset()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the whole run's display has to say about it."""
+        kept = len(self.before) - len(self.places)
+        return (f"resumed: {len(self.places):,} asked now, {kept:,} kept from before.",)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def whole(self, calls: Sequence[Call]) -> tuple[Call, ...]:
+        """All rows of the run, with what was asked now in its places."""
+        rows = list(self.before)
+        for place, call in zip(self.places, calls, strict=True):
+            if call.error is None or place not in self.spared:
+                rows[place] = replace(call, id=f"{self.run_id}-{place}")
+        return tuple(rows)
+
+
+class History:
+    """One session's store. ``config`` tells the settings as they are now. Safe to use from several threads."""
+
+    def __init__(self, config: Callable[[], Config], clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._cache: Cache | None = None
+        self._wanted: tuple[Any, ...] | None = None
+        self._untold: list[str] = []
+
+    @property
+    def store(self) -> Store | None:
+        """The store, or ``None`` where the settings say so."""
+        settings, path = self._config().settings.store, self._config().paths.store
+        wanted = (path, settings.keep_prompts, os.getpid()) if settings.enabled else None
+        with self._lock:
+            if wanted != self._wanted:
+                self._open(wanted)
+            return self._store
+
+    def _open(self, wanted: tuple[Any, ...] | None) -> None:
+        self._close()
+        if wanted is not None:
+            path, keep_prompts, _ = wanted
+            self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full")
+            self._cache = Cache(self._store.answers, self._clock)
+            self._untold.extend(self._store.database.notices)
+        self._wanted = wanted
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = self._cache = None
+
+    def close(self) -> None:
+        """Write what is left, and let go of the file. It opens again when it is needed."""
+        with self._lock:
+            self._close()
+            self._wanted = None
+
+    @property
+    def cache(self) -> Cache | None:
+        """Answers of before, and questions under way."""
+        return self._cache if self.store else None
+
+    def untold(self) -> tuple[str, ...]:
+        """What the user should know of the store, each once."""
+        told, self._untold = tuple(self._untold), []
+        return told
+
+    def book(self, run_id: str, rest: Rest | None = None) -> Book | None:
+        """Where a run is written down."""
+        store = self.store
+        if store is None:
+            return None
+        return Book(store, run_id, rest.places if rest else None, rest.spared if rest else frozenset())
+
+    # What was
+
+    def runs(self, days: float | None = None) -> list[tuple[RunTold, Spent]]:
+        """The runs of the last ``days``, the newest first, each with what it cost. Raises `StoreError`, `UserError`."""
+        since = self._clock.wall() - days * DAY_S if days is not None else 0.0
+        return [(told, self._spent(told)) for told in self._ledger().runs() if told.started_at >= since]
+
+    def _spent(self, told: RunTold) -> Spent:
+        """As it was reckoned at the run's end; one without an end is reckoned now."""
+        return spent_of(told.id, told.told["spent"]) if "spent" in told.told else self._ledger().spent(told.id)
+
+    def find(self, name: str, last: str | None = None) -> RunTold:
+        """The run called ``name``: its id, the beginning of one, or ``last``. Raises `UserError` for none and for several."""
+        runs = self._ledger().runs()
+        if name == "last":
+            name = last or (runs[0].id if runs else name)
+        found = [told for told in runs if told.id == name] or [told for told in runs if told.id.startswith(name)]
+        if len(found) == 1 and name:
+            return found[0]
+        if found:
+            raise UserError(
+                f"{len(found)} runs begin with {name!r}: {', '.join(told.id for told in found[:3])} …; write more of it."
+            )
+        raise UserError(f"there is no run {name!r}; %llm runs lists them.")
+
+    def show(self, name: str, last: str | None = None) -> Run:
+        """The run as it was. Raises `UserError`, `StoreError`."""
+        return run_of(*self._ledger().run(self.find(name, last).id))
+
+    def costs(self, by: By = "model") -> list[Spent]:
+        """What was spent, the dearest first; the simulator's money is in no figure. Raises `UserError`, `StoreError`."""
+        if by not in BY:
+            raise UserError(f"costs are told by {', '.join(BY)}, not by {by!r}.")
+        return self._ledger().cost(by)
+
+    def rest(self, name: str, catalog: Catalog, *, failed: bool = False, last: str | None = None) -> Rest:
+        """What of a run has no answer; with ``failed``, what failed too. Raises `UserError` when there is nothing, or it cannot be asked any more."""
+        told, places = self._ledger().run(self.find(name, last).id)
+        chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
+        if not chosen:
+            raise UserError(_complete(told, places))
+        spared = frozenset(place.number for place in chosen if not _is_open(place))
+        models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
+        items = tuple(
+            Item(_again(place, models[place.model]), place.row, place.repeat, place.inputs) for place in chosen
+        )
+        before = tuple(call_of(told.id, place) for place in places)
+        return Rest(told.id, tuple(place.number for place in chosen), items, before, spared)
+
+    def _ledger(self) -> Ledger:
+        store = self.store
+        if store is None:
+            raise UserError("nothing is kept, for store.enabled is false; switch it on: %llm config store.enabled true")
+        if store.database.problem is None:
+            store.database.flush()
+        return store.ledger
+
+
+def _is_open(place: CallTold) -> bool:
+    return place.outcome is None or (place.error is not None and place.error["kind"] in NOT_ASKED)
+
+
+def _complete(told: RunTold, places: Sequence[CallTold]) -> str:
+    failed = sum(place.error is not None for place in places)
+    more = f"; {failed:,} failed: add --errors to ask those again." if failed else ", so nothing is left to ask."
+    return f"all {len(places):,} calls of run {told.id} have an outcome{more}"
+
+
+def _again(place: CallTold, model: ModelSpec) -> Any:
+    """The same question. Where the address has changed it would be another one."""
+    if place.request is None:
+        raise UserError(
+            "the prompts of this run were not kept (store.keep_prompts is digest), so it cannot be resumed; run the cell again."
+        )
+    request = request_of(place, model)
+    if request.key != place.key:
+        raise UserError(f"{place.model} has another address now than in this run; run the cell again.")
+    return request
+
+
+def when(at: float) -> str:
+    """A moment for people, by this machine's clock."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+async def written_down(run: Run, calls: Sequence[Call], book: Book) -> Run:
+    """The run when it is on disk, with what the user should know of that. An interrupt goes on without waiting: what is handed over is written all the same."""
+    run = replace(run, notices=(*run.notices, *_of_cache(book), *_open_ends(run)))
+    with suppress(asyncio.CancelledError):
+        await asyncio.shield(asyncio.to_thread(book.end, calls, {"notices": [*run.notices], "wall_s": run.wall_s}))
+    if book.problem:
+        lost = "These rows are in the DataFrame and not in the store; they are written when it can be, as long as this kernel runs."
+        run = replace(run, notices=(*run.notices, f"{book.problem} {lost}"))
+    return run
+
+
+def _of_cache(book: Book) -> Iterator[str]:
+    if book.served:
+        yield f"{book.served:,} answered from the cache, the oldest of {when(book.oldest)}; --fresh asks anew."
+
+
+def _open_ends(run: Run) -> Iterator[str]:
+    if left := sum(call.error is not None and call.error.kind in NOT_ASKED for call in run.calls):
+        yield f"{left:,} without an answer: %llm resume {run.id} asks only for these."

@@ -1,0 +1,221 @@
+"""Write down what goes over the wire, as it happens: an attempt before its first byte and again at its end, a call when it has its outcome.
+
+The loop's thread hands rows over and never touches the disk. A call goes on when its row is on disk: whoever waits, waits together with all the others, so
+that a run of thousands takes few commits. So of a run whose process is killed, no more calls are unwritten than were under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, Final
+
+from orchestrator_nb.calls import Request, Response
+from orchestrator_nb.errors import OrchestratorError, ProviderError, StoreError
+from orchestrator_nb.runs import Call, Item
+from orchestrator_nb.store.ledger import Attempt, Billed
+from orchestrator_nb.store.store import Store
+from orchestrator_nb.store.told import ZERO, Spent, charged, spent_record
+from orchestrator_nb.types import Emit, Handler, Layer
+
+TOGETHER_S: Final = 0.004
+"""How long after one commit the next may begin: those who finish meanwhile share it."""
+
+Worst = Callable[[Request], Decimal | None]
+
+
+def recorded(book: Book, worst: Worst) -> Layer:
+    """The layer; innermost but for the price, so that what it writes is one request on the wire and what that cost.
+
+    ``worst`` tells the most that a question can cost.
+    """
+
+    def layer(call: Handler) -> Handler:
+        async def handle(request: Request, emit: Emit) -> Response:
+            attempt = await book.sent(request, worst(request))
+            try:
+                response = await call(request, emit)
+            except ProviderError as error:
+                book.failed(attempt, error)
+                raise
+            except OrchestratorError as error:  # no key, or nothing that could be sent
+                book.settled(attempt, "no", outcome=error.kind)
+                raise
+            except asyncio.CancelledError:
+                book.settled(attempt, "maybe", outcome="cancelled")
+                raise
+            book.answered(attempt, response)
+            return response
+
+        return handle
+
+    return layer
+
+
+class Book:
+    """What one run writes down. Its methods are for the loop's thread, but for `begin`, `resume` and `end`, which wait for the disk.
+
+    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one.
+    When writing fails, ``problem`` says why: nothing more is sent then, and what is there stays with the user. ``served`` and ``oldest`` tell of the cache.
+    """
+
+    def __init__(
+        self, store: Store, run_id: str, places: Sequence[int] | None = None, spared: Set[int] = frozenset()
+    ) -> None:
+        self._store, self._ledger, self._run = store, store.ledger, run_id
+        self._places, self._spared = places, spared
+        self._disk = Together(store.database.written)
+        self._kept: set[int] = set()
+        self._spent = Spent(run_id)
+        self.problem: StoreError | None = None
+        self.served, self.oldest = 0, math.inf
+
+    def begin(self, items: Sequence[Item], about: Mapping[str, Any]) -> Sequence[Item]:
+        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written: better before anything is paid."""
+        if self._places is not None:
+            self._ledger.resume(self._run)
+            return items
+        planned = list(items)  # one request for each place, whose key is made once
+        self._ledger.begin(self._run, planned, about)
+        return planned
+
+    async def sent(self, request: Request, worst: Decimal | None) -> Attempt:
+        """An attempt is on disk and may go out. Raises `StoreError`."""
+        if problem := self.problem or self._store.database.problem:
+            raise StoreError(*problem.args)
+        model = request.model
+        attempt = self._ledger.sent(
+            self._run, model=model.ref, key=request.key, worst=worst, simulated=model.vendor.simulated
+        )
+        try:
+            await self._disk.wait()
+        except (StoreError, asyncio.CancelledError):
+            self.settled(attempt, "no", outcome="not sent")
+            raise
+        return attempt
+
+    def answered(self, attempt: Attempt, response: Response) -> None:
+        """The answer is whole. What the simulator plays for a vendor of the user's costs nothing."""
+        billed: Billed = "no" if response.source == "simulated" and not attempt.simulated else "yes"
+        self.settled(attempt, billed, usd=response.cost.usd, usage=response.usage, request_id=response.raw_id)
+
+    def failed(self, attempt: Attempt, error: ProviderError) -> None:
+        """The attempt failed; it may have cost something all the same."""
+        billed: Billed = "no" if error.simulated and not attempt.simulated else error.billed
+        usd = error.response.cost.usd if error.response else None
+        usage = error.response.usage if error.response else None
+        self.settled(
+            attempt, billed, outcome=error.kind, usd=usd, usage=usage, request_id=error.request_id, status=error.status
+        )
+
+    def settled(self, attempt: Attempt, billed: Billed, *, usd: Decimal | None = None, **told: Any) -> None:
+        """How an attempt ended. A store that fails now is told when the next row is written, and the attempt counts at its worst."""
+        if not attempt.simulated:
+            self._spent += charged(billed, usd, attempt.worst)
+        with self._watched():
+            self._ledger.settled(attempt, billed=billed, usd=usd, **told)
+
+    def serve(self, at: float) -> None:
+        """An answer of the moment ``at`` was served from the cache."""
+        self.served += 1
+        self.oldest = min(self.oldest, at)
+
+    def put(self, index: int, call: Call) -> None:
+        """The item ``index`` has its outcome."""
+        self._kept.add(index)
+        if (place := self._place(index, call)) is None:
+            return
+        if call.source in {"cache", "replay"} and call.recorded != "simulated" and call.answer:
+            self._spent += Spent(saved=call.answer.cost.usd or ZERO)
+        with self._watched():
+            self._ledger.finished(self._run, place, call)
+
+    def _place(self, index: int, call: Call) -> int | None:
+        if self._places is None:
+            return index
+        place = self._places[index]
+        return None if call.error is not None and place in self._spared else place
+
+    async def keep(self, index: int, call: Call) -> None:
+        """`put`, and wait until it is on disk."""
+        self.put(index, call)
+        with self._watched():
+            await self._disk.wait()
+
+    def end(self, calls: Sequence[Call], told: Mapping[str, Any]) -> None:
+        """The run is over: also calls that were never asked are written. Waits for the disk; a failure becomes ``problem``."""
+        for index, call in enumerate(calls):
+            if index not in self._kept:
+                self.put(index, call)
+        with self._watched():
+            spent = self._spent if self._places is None else self._ledger.spent(self._run)
+            self._ledger.ended(self._run, **told, spent=spent_record(spent))
+
+    def _watched(self) -> _Watched:
+        return _Watched(self)
+
+
+class _Watched:
+    """Keeps a `StoreError` as the book's problem; rows that could not be written are kept by the store and written later."""
+
+    __slots__ = ("_book",)
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if not isinstance(error, StoreError):
+            return False
+        self._book.problem = self._book.problem or StoreError(*error.args)
+        return True
+
+
+class Together:
+    """Waiting for the disk, many at once: one commit at a time, for all who came before it began. ``written`` asks for a commit."""
+
+    def __init__(self, written: Callable[[], Any]) -> None:
+        self._written = written
+        self._waiting: list[asyncio.Future[None]] = []
+        self._busy = False
+
+    def wait(self) -> asyncio.Future[None]:
+        """Done when all that was handed over before is on disk. Raises `StoreError` when it cannot be."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append(future)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._ask, loop)  # the others of this turn come along
+        return future
+
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._waiting = self._waiting, []
+        try:
+            done = self._written()
+        except StoreError as error:
+            self._tell(loop, batch, error)
+            return
+        done.add_done_callback(lambda done: _on(loop, self._tell, loop, batch, done.exception()))
+
+    def _tell(
+        self, loop: asyncio.AbstractEventLoop, batch: list[asyncio.Future[None]], error: BaseException | None
+    ) -> None:
+        for future in batch:
+            if not future.done():
+                future.set_exception(StoreError(*error.args)) if error else future.set_result(None)
+        if self._waiting:
+            loop.call_later(TOGETHER_S, self._ask, loop)
+        else:
+            self._busy = False
+
+
+def _on(loop: asyncio.AbstractEventLoop, act: Callable[..., object], *args: Any) -> None:
+    """On the loop's thread, if there still is a loop."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(act, *args)

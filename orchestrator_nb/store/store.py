@@ -1,0 +1,32 @@
+"""A session's store: the file, its ledger and its answers, opened together and closed together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from orchestrator_nb.store.answers import Answers
+from orchestrator_nb.store.database import Database
+from orchestrator_nb.store.ledger import Ledger
+from orchestrator_nb.types import Clock
+
+
+class Store:
+    """``ledger`` writes runs down and reads them back, ``answers`` serves identical questions. ``database.notices`` tell what the user should know.
+
+    ``keep_prompts`` False: of what was asked only the keys are kept, and the answers.
+    """
+
+    def __init__(self, database: Database, *, keep_prompts: bool = True) -> None:
+        self.database, self.keep_prompts = database, keep_prompts
+        self.answers = Answers(database, keep_prompts=keep_prompts)
+        self.ledger = Ledger(database, self.answers, keep_prompts=keep_prompts)
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock, keep_prompts: bool = True) -> Self:
+        """The store at ``path``; in memory, with a notice, where that cannot be used."""
+        return cls(Database.open(path, clock=clock), keep_prompts=keep_prompts)
+
+    def close(self) -> None:
+        """Write what is left and let go of the file."""
+        self.database.close()
