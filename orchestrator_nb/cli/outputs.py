@@ -79,7 +79,7 @@ def _settled(text: str) -> str:
 
 def _counts(summary: re.Match[str]) -> str:
     """What of our line below a run must be the same: how many calls, failures and tokens."""
-    return "".join([summary[1], ", ".join(_FAILURE.findall(summary[2])), summary[3] or ""])
+    return "".join([summary[1], ", ".join(_FAILURE.findall(summary[2])) or "answered", summary[3] or ""])
 
 
 def difference(saved: Sequence[Mapping[str, Any]], fresh: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -89,7 +89,9 @@ def _run(path: Path, environ: Mapping[str, str], timeout_s: float) -> Any:
         notebook = _read(path)
         where = {"metadata": {"path": str(path.parent.resolve())}}
         client = nbclient.NotebookClient(notebook, timeout=timeout_s, allow_errors=True, resources=where)
-        if sys.platform != "win32":  # files that only we may open, instead of ports that everybody on this machine may try
+        if (
+            sys.platform != "win32"
+        ):  # files that only we may open, instead of ports that everybody on this machine may try
             manager = client.create_kernel_manager()
             manager.transport, manager.ip = "ipc", str(Path(environ["IPYTHONDIR"], "kernel"))
         try:
@@ -140,9 +142,13 @@ def _verdict(name: str, cells: list[Compared]) -> str:
     saved, other = sum(bool(cell.saved) for cell in cells), sum(bool(cell.other) for cell in cells)
     if not saved and not other:
         return _safe(f"{name}: equal. The outputs of {total} are the saved ones, in both replays.")
-    told = [f"{saved} differ from what is saved" if saved else "all equal what is saved"]
-    told.append(f"{other} differ between two replays" if other else "two replays are equal")
+    told = [_differ(saved, "from what is saved") if saved else "all equal what is saved"]
+    told.append(_differ(other, "between two replays") if other else "two replays are equal")
     return _safe(f"{name}: different. Of {total}, {'; '.join(told)}.")
+
+
+def _differ(number: int, where: str) -> str:
+    return f"{number} differ{'s' * (number == 1)} {where}"
 
 
 def _tell(text: str) -> None:

@@ -201,17 +201,26 @@ def read_file(path: Path) -> bytes:
     try:
         handle = os.open(path, _READ)
     except FileNotFoundError:
-        missing = UserError(f"there is no tape {path.name} here; record it first: %llm record {path.name}")
+        missing = True
     except OSError as error:
         raise StoreError(f"{path.name} cannot be read: {error.strerror}.") from None
     else:
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise StoreError(f"{path.name} is no file.")
-            if status.st_size > MOST_BYTES:
-                raise StoreError(
-                    f"{path.name} is larger than {MOST_BYTES >> 20} MiB; split the study over several tapes."
-                )
-            return file.read(MOST_BYTES)
-    raise missing
+        missing = False
+    if missing:
+        raise UserError(f"there is no tape {path.name} here; record it first: %llm record {path.name}")
+    try:
+        return _content(handle, path.name)
+    except OSError as error:
+        raise StoreError(f"{path.name} cannot be read: {error.strerror}.") from None
+    finally:
+        os.close(handle)
+
+
+def _content(handle: int, name: str) -> bytes:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{name} is no file.")
+    if status.st_size > MOST_BYTES:
+        raise StoreError(f"{name} is larger than {MOST_BYTES >> 20} MiB; split the study over several tapes.")
+    with open(handle, "rb", closefd=False) as file:
+        return file.read(MOST_BYTES)
