@@ -198,21 +198,23 @@ class Ledger:
 
 def money(usd: Decimal | None) -> str | None:
     """An amount as text, which no float rounds."""
-    return None if usd is None else str(usd)
+    return None if usd is None or not usd.is_finite() else str(usd)
 
 
-def shown(value: Any) -> Any:
-    """A template's variable as JSON: what has no such form is kept as its text."""
+def shown(value: Any, depth: int = 20) -> Any:
+    """A template's variable as JSON: what has no such form, or nests deeper than ``depth``, is kept as its text."""
+    if not depth:
+        return str(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else None  # NaN and infinities are a gap in a frame
     if isinstance(value, list | tuple):
-        return [shown(item) for item in value]
+        return [shown(item, depth - 1) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): shown(item) for name, item in value.items()}
+        return {str(name): shown(item, depth - 1) for name, item in value.items()}
     scalar: Callable[[], Any] | None = getattr(value, "item", None)  # a number of numpy's
-    return shown(scalar()) if callable(scalar) and getattr(value, "shape", None) == () else str(value)
+    return shown(scalar(), depth - 1) if callable(scalar) and getattr(value, "shape", None) == () else str(value)
 
 
 def _outcome(call: Call, *, kept: bool) -> dict[str, Any]:

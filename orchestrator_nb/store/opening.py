@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.store.flock import FileLock
@@ -128,7 +127,7 @@ def _prepared(path: Path, now: float, *, log: bool) -> Connection:
 def _connect(path: Path, mode: str) -> Connection:
     import sqlite3
 
-    uri = f"file:{quote(str(path))}?mode={mode}"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
     for setting in ("mmap_size = 0", "trusted_schema = OFF", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {setting}")

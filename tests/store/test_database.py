@@ -39,6 +39,17 @@ def test_only_its_owner_can_read_the_store_and_its_folder(path, clock, question,
     assert sorted(file.name for file in path.parent.iterdir()) == ["store.db", "store.db.lock"]
 
 
+def test_a_folder_may_have_any_name(tmp_path, clock, question, answer):
+    path = tmp_path / "a ?mode=ro#%41 ü" / "store.db"
+    database = Database.open(path, clock=clock)
+    Answers(database).put(question(), answer())
+    database.flush()
+    assert database.notices == ()
+    assert Answers(database).get(question().key, "live") == answer()
+    database.close()
+    assert path.stat().st_size > 0
+
+
 def test_a_store_that_others_could_read_is_closed_to_them(path, clock):
     Database.open(path, clock=clock).close()
     path.chmod(0o644)

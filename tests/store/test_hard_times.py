@@ -66,7 +66,7 @@ def test_two_writers_killed_ten_times_lose_nothing_that_was_acknowledged(tmp_pat
 
 @pytest.mark.slow
 def test_a_naive_writer_that_does_not_wait_for_the_disk_loses_rows(tmp_path, question, clock):
-    _, missing = killed(tmp_path, 5, "naive", question, clock)
+    _, missing = killed(tmp_path, 4, "naive", question, clock)
     assert missing > 0
 
 

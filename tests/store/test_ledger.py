@@ -195,6 +195,21 @@ def test_variables_of_any_type_are_kept_as_json(ledger, question):
     assert place.inputs == {"n": 3, "x": None, "f": 0.5, "t": "2026-01-02", "l": [1, [None]], "5": {"1": 2}}
 
 
+def test_a_variable_that_holds_itself_is_kept_as_text(ledger, question):
+    loop = []
+    loop.append(loop)
+    ledger.begin("run", [Item(question(), inputs={"loop": loop})], {})
+    ledger.ended("run")
+    assert "[...]" in str(ledger.run("run")[1][0].inputs["loop"])
+
+
+def test_an_amount_that_is_no_number_is_an_amount_nobody_knows(ledger, question):
+    ledger.begin("run", [Item(question())], {})
+    ledger.settled(ledger.sent("run", model="lab/one", key="00"), billed="yes", usd=Decimal("NaN"))
+    ledger.ended("run")
+    assert (ledger.cost()[0].billed, ledger.cost()[0].unpriced) == (0, 1)
+
+
 @pytest.mark.parametrize("finish", ["length", "content_filter", "pause", "error"])
 def test_an_answer_that_is_no_whole_answer_is_kept_and_never_served(ledger, answers, question, answer, finish):
     ledger.begin("run", [Item(question())], {})
