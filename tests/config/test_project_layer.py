@@ -103,7 +103,7 @@ def test_every_setting_that_is_not_allowed_is_refused(home):
     allowed = {"version", "model", "main_llm", "params", "roles", "personas", "system_prompts", "chains"}
 
     assert properties.keys() - allowed == {
-        "profile", "profiles", "source", "limits", "timeouts", "network", "display", "vault", "prices",
+        "profile", "profiles", "source", "limits", "timeouts", "network", "display", "vault", "store", "prices",
     }  # fmt: skip
 
 
