@@ -59,7 +59,7 @@ def check(path: Path) -> Report:
     _require(path)
     try:
         connection = reader(path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         problem = failure(error, None)
     else:
         with contextlib.closing(connection):
@@ -85,13 +85,13 @@ def _rows(connection: Connection, sql: str, problems: list[str]) -> Iterable[tup
 
     try:
         yield from connection.execute(sql)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # a damaged schema has names that are no text
         problems.append(str(error))
         yield from [("it cannot be read",)] if sql.startswith("PRAGMA") else []
 
 
-def _is_question(key: str, payload: str | None) -> bool:
-    return payload is None or digest(payload) == key
+def _is_question(key: str, payload: Any) -> bool:
+    return payload is None or (isinstance(payload, str) and digest(payload) == key)
 
 
 def _sealed(table: str) -> Callable[..., bool]:
@@ -111,7 +111,7 @@ def vacuum(path: Path, *, clock: Clock) -> tuple[int, int]:
             opened.writer.execute("VACUUM")
             opened.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             opened.writer.close()
-    except (OSError, sqlite3.Error, NotOurs) as error:
+    except (OSError, sqlite3.Error, UnicodeError, NotOurs) as error:
         problem = failure(error, path)
     else:
         return before, path.stat().st_size
@@ -153,7 +153,7 @@ def _pages(path: Path) -> tuple[bytes, int]:
         with contextlib.closing(reader(path)) as connection:
             (size,) = connection.execute("PRAGMA page_size").fetchone()
             return connection.serialize(), size
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):
         return _bare(path), PAGE
 
 

@@ -48,7 +48,7 @@ class Database:
             return cls(None, in_memory(clock.wall()), clock)
         try:
             return cls(path, on_disk(path, clock.wall()), clock)
-        except (OSError, sqlite3.Error, NotOurs, StoreError) as error:
+        except (OSError, sqlite3.Error, UnicodeError, NotOurs, StoreError) as error:
             why = _why_not(error, path)
         return cls(
             None, in_memory(clock.wall()), clock, (f"{why} Until then runs and answers are kept in memory only.",)
@@ -97,7 +97,7 @@ class Database:
         try:
             with self._borrowed() as connection:
                 yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:  # a damaged schema has names that are no text
             problem = failure(error, self.path)
         else:
             return
@@ -145,7 +145,7 @@ def failure(error: Exception, path: Path | None) -> StoreError:
 def _because(error: Exception) -> str:
     import sqlite3
 
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeError) else getattr(error, "sqlite_errorcode", 0) & 0xFF
     sentences = {
         sqlite3.SQLITE_FULL: "cannot be written: the disk is full. Free some space and run again.",
         sqlite3.SQLITE_IOERR: "cannot be written or read: the disk reports an error. Look at the disk and run again.",

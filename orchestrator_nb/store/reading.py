@@ -145,12 +145,12 @@ def _run(row: tuple[Any, ...]) -> RunTold | None:
     return replace(told, ended_at=end_at, told=ended, **totals)
 
 
-def _place(run: int, number: int, key: str | None, request: str | None, written: str, sealed: bytes) -> CallTold:
+def _place(run: int, number: int, key: str | None, request: Any, written: str, sealed: bytes) -> CallTold:
     key = (key or "").lower()
     if seal("items", run, number, key, written) != sealed:
         return CallTold(number, "", "", 0, 0, {}, damaged=True)
     told = json.loads(written)
-    sound = request is not None and digest(request) == key
+    sound = isinstance(request, str) and digest(request) == key  # a flipped bit can make bytes of a text
     record = json.loads(request) if request is not None and sound else None
     place = CallTold(number, told["model"], key, told["row"], told["repeat"], told.get("inputs", {}), record)
     return replace(place, damaged=request is not None and not sound)
