@@ -2,6 +2,7 @@
 
 from orchestrator_nb.cli import commands as commands
 from orchestrator_nb.cli import scan as scan
+from orchestrator_nb.cli import store as store
 from orchestrator_nb.cli import trust as trust
 from orchestrator_nb.cli import vault as vault
 from orchestrator_nb.cli import verify as verify

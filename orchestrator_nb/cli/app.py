@@ -34,6 +34,9 @@ class _Group(click.Group):
 
 _SHELL_WORDS = {
     "%llm simulate on": "--simulate",
+    "%llm resume": "onb runs resume",
+    "%llm runs lists": "onb runs list lists",
+    "%llm runs": "onb runs list",
     "%llm record ": "--source record=",
     "%llm replay ": "--source replay=",
     "%%llm?": "onb ask --help",

@@ -56,6 +56,7 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
             metavar="SOURCE",
             help="auto, live, record=PATH (also write a tape), replay=PATH (from it alone).",
         ),
+        click.option("--fresh", is_flag=True, help="Ask anew, also what was asked before."),
         click.option("--simulate", is_flag=True, help="Ask the simulator: no key, no network, answers are marked."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object per row."),
         click.option("--yes", is_flag=True, help="Do not ask before a large grid."),
@@ -86,6 +87,8 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]
     if how["simulate"]:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files", "source")
+    if how["fresh"]:
+        how["source"] = _fresh(how["source"])
     over = _rows(how["over"]) if how["over"] else None
     plan = session.plan(
         prompt,
@@ -103,6 +106,12 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]
         if job.run is None:
             raise
         return job.run, True
+
+
+def _fresh(source: str | None) -> str:
+    if source and source.startswith("replay"):
+        raise click.UsageError("--fresh asks a model, and a replay asks nobody; leave one of them out.")
+    return source if source and source.startswith("record") else "live"
 
 
 def _rows(path: Path) -> pd.DataFrame:

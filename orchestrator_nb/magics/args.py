@@ -37,6 +37,7 @@ class Line:
     max_parallel: int | None = None
     timeout: float | None = None
     source: str | None = None
+    fresh: bool = False
     on_error: OnError = "continue"
     no_stream: bool = False
     quiet: bool = False
@@ -98,6 +99,7 @@ OPTIONS: Final = (
     ),
     Option(("--json",), (), "any valid JSON as the answer"),
     Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
+    Option(("--fresh",), (), "ask anew, also what was asked before; the answer takes the old one's place in the store"),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
     Option(

@@ -13,6 +13,7 @@ from orchestrator_nb.errors import UserError
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
 from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
+from orchestrator_nb.magics.place import place_of
 from orchestrator_nb.magics.screen import Screen, screen_for
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.prompts.template import fill
@@ -51,10 +52,20 @@ def begin(line: Line, body: str, session: Session, shell: Shell) -> Asked | None
     if line.dry_run:
         print(_preview(plan, session))  # noqa: T201  # what a dry run is for
         return None
-    _confirm(plan, line, session)
+    confirm(plan, line, session)
+    return start(plan, line, session, shell)
+
+
+def start(plan: Plan, line: Line, session: Session, shell: Shell) -> Asked:
+    """Starts what is planned, on a screen of its own."""
     screen = screen_for(plan, line, session, shell)
     job = session.start(
-        plan, progress=screen.hear, parallel=line.max_parallel, timeout_s=line.timeout, on_error=line.on_error
+        plan,
+        progress=screen.hear,
+        parallel=line.max_parallel,
+        timeout_s=line.timeout,
+        on_error=line.on_error,
+        about=place_of(shell),
     )
     return Asked(line, job, screen)
 
@@ -73,7 +84,7 @@ def _plan(line: Line, body: str, session: Session, names: Mapping[str, Any]) -> 
         files=[fill(path, names) for path in line.files],
         namespace=names,
         stream=not line.no_stream,
-        source=None if line.source is None else fill(line.source, names),
+        source=_source(line, session, names),
     )
 
 
@@ -103,7 +114,19 @@ def _values(axis: str, text: str, names: Mapping[str, Any]) -> Any:
     raise UserError(f"--grid {axis} takes a notebook variable or a literal list such as ['dry', 'warm'], not {text!r}.")
 
 
-def _confirm(plan: Plan, line: Line, session: Session) -> None:
+def _source(line: Line, session: Session, names: Mapping[str, Any]) -> str | None:
+    """``--fresh`` asks anew, and asks nobody where a tape answers."""
+    wish = fill(line.source, names) if line.source is not None else None
+    if not line.fresh:
+        return wish
+    holds = wish or str(session.source())
+    if holds.startswith("replay"):
+        raise UserError(f"--fresh asks a model, and the source {holds} asks nobody; leave one of them out.")
+    return wish if holds.startswith("record") else "live"  # what is recorded is always asked
+
+
+def confirm(plan: Plan, line: Line, session: Session) -> None:
+    """Raises `UserError` for a large grid that nobody said yes to."""
     most = session.config.settings.limits.confirm_calls
     if plan.size > most and not line.yes:
         raise UserError(

@@ -37,7 +37,7 @@ class Magics:
         """(replaced by the help page)"""
         with self._remembered():
             asked = self._begin(line, body)
-            return self._end(asked, watch.block(asked.job, asked.screen.draw)) if asked else None
+            return self.ended(asked, watch.block(asked.job, asked.screen.draw)) if asked else None
 
     def shown(self, line: str, body: str) -> None:
         """`cell` as a statement: nothing is echoed, the display has said it all."""
@@ -47,7 +47,7 @@ class Magics:
         """`shown` for a top-level cell in a kernel: other tasks and the interrupt button go on working."""
         with self._remembered():
             if asked := self._begin(line, body):
-                self._end(asked, await watch.tick(asked.job, asked.screen.draw))
+                self.ended(asked, await watch.tick(asked.job, asked.screen.draw))
 
     def line(self, line: str) -> Any:
         """(replaced by the help page)"""
@@ -87,7 +87,8 @@ class Magics:
         line = parse(text)
         return begin(line, body, self.session, self.shell)
 
-    def _end(self, asked: Asked, interrupted: bool) -> pd.DataFrame:
+    def ended(self, asked: Asked, interrupted: bool) -> pd.DataFrame:
+        """Shows and binds what was asked. Raises what fails the cell."""
         frame = asked.end()
         self._bind(asked.line, frame)
         if error := asked.error(interrupted):

@@ -16,7 +16,7 @@ from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.config import Config, Paths
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.magics import trust, vault
+from orchestrator_nb.magics import past, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
@@ -227,6 +227,10 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "config": _config,
     "why": _why,
     "simulate": _simulate,
+    "runs": past.runs,
+    "show": past.show,
+    "cost": past.cost,
+    "resume": past.resume,
     "source": _source,
     "record": _record,
     "replay": _replay,

@@ -152,8 +152,8 @@ def _command(rest: str, known: Known) -> Suggestions:
     words = re.split(r"\s+", rest)
     if len(words) == 1:
         return _starting(words[0], [command.name for command in COMMANDS], "command")
-    if words[0] == "config":
-        return _config(words[1:], known)
+    if words[0] in _LONGER:
+        return _LONGER[words[0]](words[1:], known)
     if tuple(words[:-1]) in _BEFORE_TAPE:
         return _starting(words[-1], _tapes(words[-1], known), "path")
     if len(words) > 2:
@@ -181,6 +181,27 @@ def _config(words: list[str], known: Known) -> Suggestions:
     options = {"profile": ("--new",), "migrate": ("--dry-run",)}
     fits = len(earlier) > 1 or earlier[0] == "migrate"  # options come after the value
     return _starting(word, options.get(earlier[0], ("--profile",)) if fits else (), "option")
+
+
+def _past(options: Mapping[str, tuple[str, ...]]) -> Callable[[list[str], Known], Suggestions]:
+    """The words of a command that reads the store: what may stand first or again, and what after an option."""
+
+    def suggested(words: list[str], _known: Known) -> Suggestions:
+        *earlier, word = words
+        after = earlier[-1] if earlier and earlier[-1] in options else ""
+        return _starting(word, [name for name in options[after] if name not in earlier], "value")
+
+    return suggested
+
+
+_LONGER: Final[Mapping[str, Callable[[list[str], Known], Suggestions]]] = {
+    "config": _config,
+    "runs": _past({"": ("--days",), "--days": ()}),
+    "show": _past({"": ("last",)}),
+    "cost": _past({"": ("--by",), "--by": ("model", "day", "run", "notebook")}),
+    "resume": _past({"": ("last", "--errors", "--yes")}),
+}
+"""Commands of several words."""
 
 
 def _vault(rest: str, known: Known) -> Suggestions:

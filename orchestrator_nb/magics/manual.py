@@ -31,6 +31,14 @@ COMMANDS: Final = (
     ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
+    Command("runs", "runs [--days N]", "the runs in the store, the newest first"),
+    Command("show", "show [RUN]", "an earlier run as it was; RUN is its id, the beginning of one, or last"),
+    Command("cost", "cost [--by model|day|run|notebook]", "what was billed, possibly billed, and saved"),
+    Command(
+        "resume",
+        "resume [RUN] [--errors] [--yes]",
+        "ask only for what a run has no answer to; --errors asks failed calls too, which keep their rows until they succeed",
+    ),
     Command(
         "source",
         "source [auto|live|record PATH|replay PATH]",

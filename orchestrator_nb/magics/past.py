@@ -1,0 +1,55 @@
+"""``%llm runs | show | cost | resume``: what the store remembers. Tables come back as DataFrames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from orchestrator_nb.history import BY
+from orchestrator_nb.magics import watch
+from orchestrator_nb.magics.args import Line
+from orchestrator_nb.magics.asking import confirm, start
+from orchestrator_nb.magics.screen import show as display
+from orchestrator_nb.results.frames import frame
+
+if TYPE_CHECKING:
+    from orchestrator_nb.magics.cell import Magics
+    from orchestrator_nb.magics.commands import Words
+
+_RUN = ("run", {"nargs": "?", "default": "last"})
+
+
+def runs(magics: Magics, words: Words) -> pd.DataFrame:
+    """All runs, or those of the last days."""
+    return magics.session.runs(words.read(("--days", {"type": _days, "metavar": "N"})).days)
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not days > 0:
+        raise ValueError("a number of days above 0")
+    return days
+
+
+def show(magics: Magics, words: Words) -> pd.DataFrame:
+    """An earlier run as it was: its display and its frame."""
+    run = magics.session.retold(words.read(_RUN).run)
+    display(run, magics.shell)
+    return frame(run)
+
+
+def cost(magics: Magics, words: Words) -> pd.DataFrame:
+    """What was spent."""
+    return magics.session.costs(words.read(("--by", {"choices": BY, "default": "model"})).by)
+
+
+def resume(magics: Magics, words: Words) -> pd.DataFrame:
+    """Ask for the rest of a run."""
+    given = words.read(_RUN, ("--errors", {"action": "store_true"}), ("--yes", {"action": "store_true"}))
+    session = magics.session
+    plan = session.rest(given.run, errors=given.errors)
+    line = Line(yes=given.yes)
+    confirm(plan, line, session)
+    asked = start(plan, line, session, magics.shell)
+    return magics.ended(asked, watch.block(asked.job, asked.screen.draw))

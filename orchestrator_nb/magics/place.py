@@ -1,0 +1,27 @@
+"""Which notebook and which cell asks, as far as the kernel is told. It stands with the run in the store, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from orchestrator_nb.magics.shell import Shell
+
+LONGEST: Final = 1_000
+
+
+def place_of(shell: Shell) -> dict[str, str]:
+    """``notebook`` and ``cell``, each where it is known. Jupyter names the notebook in the environment, VS Code in a variable, front ends the cell in a message's header."""
+    found = {
+        "notebook": os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__"),
+        "cell": _cell_of(getattr(shell, "kernel", None)),
+    }
+    return {name: value[:LONGEST] for name, value in found.items() if isinstance(value, str) and value}
+
+
+def _cell_of(kernel: Any) -> Any:
+    """The id of the cell that runs. https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute"""
+    try:
+        return kernel.get_parent("shell")["metadata"].get("cellId")
+    except (AttributeError, KeyError, TypeError):
+        return None
