@@ -14,7 +14,7 @@ from orchestrator_nb.errors import StoreError
 WAIT_S: Final = 10.0
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FIRST_PAUSE_S: Final = 0.0005
-_LONGEST_PAUSE_S: Final = 0.01
+_LONGEST_PAUSE_S: Final = 0.002
 
 
 class FileLock:
