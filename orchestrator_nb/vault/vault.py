@@ -188,8 +188,9 @@ class Vault:
         header = self._read().header
         with self._fresh(password, header) as keys, self._guard:
             found = self._read()  # once more: somebody may have written while the password was stretched
-            self._take(self._opened(found, keys), found.header)
+            entries = self._opened(found, keys)
             self._open(keys)
+            self._take(entries, found.header)
             self._seen.note(found.header.vault_id, found.header.generation)
         return header.kdf
 
