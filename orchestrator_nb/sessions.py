@@ -35,7 +35,7 @@ from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
-from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.portal import GRACE_S, TICK_S, Portal
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.prompts.grid import expand
@@ -243,7 +243,7 @@ class Session:
 
         job = self.start(self._one(prompt, model, how), progress=heard)
         try:
-            while isinstance(piece := pieces.get(), str):
+            while isinstance(piece := self._next(pieces), str):
                 yield piece
             if piece.error:
                 raise piece.error
@@ -331,7 +331,7 @@ class Session:
             return
         self._current()
         if keys := self._vaulted:
-            keys.attended = keys.attended or sources.somebody_is_there()
+            keys.begin(attended=sources.somebody_is_there())
             self.vault.ready(vendors, keys.from_environment)
 
     def _drop_line(self) -> Future[None] | None:
@@ -354,6 +354,13 @@ class Session:
     def _params(self, options: Mapping[str, Any], schema: Any, json: bool, namespace: Mapping[str, Any]) -> Params:
         params = params_of({**self.config.settings.params.given, **options})
         return replace(params, schema=json_schema_of(schema, namespace) if schema is not None else None, json=json)
+
+    def _next(self, pieces: queue.SimpleQueue[str | Call]) -> str | Call:
+        """The next piece; whoever waits for it is also the one who can be asked for the vault's password."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return pieces.get(timeout=TICK_S)
+            self.attend()
 
     def _one(self, prompt: str, model: str | None, how: Mapping[str, Any]) -> Plan:
         plan = self.plan(prompt, [model] if model else [], **how)

@@ -343,6 +343,16 @@ def test_a_run_that_outlives_its_keys_asks_in_its_cell_and_goes_on_with_nothing_
 
 
 @pytest.mark.slow
+def test_a_stream_asks_too_while_it_waits(lab):
+    lab.start(unlocked=True)
+    lab.simulator.fail("429", times=1, seconds=0.3)
+    shown = lab.run("''.join(session().stream('slow', 'lab/local-model'))", PASSWORD, interrupt_when=lab.later(1))
+    assert shown.status == "ok", shown.error
+    assert shown.prompts == ["The run waits for the vault 'default', which locked itself. Password: "]
+    assert shown.text == "'done'"
+
+
+@pytest.mark.slow
 def test_refused_the_rest_fails_as_locked_and_what_is_finished_stays(lab):
     lab.start(unlocked=True)
     shown = lab.run(MIDDLE, "", interrupt_when=lab.later(2))

@@ -13,8 +13,10 @@ from keyring.backend import KeyringBackend
 
 from orchestrator_nb import Session, UserError
 from orchestrator_nb.errors import ConfigError, VaultAuthError, VaultError, VaultLocked
+from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.keyring import Keyring, looks_like_a_key
 from orchestrator_nb.needles import needles
+from orchestrator_nb.runs import Call
 from orchestrator_nb.secret import Hidden
 from orchestrator_nb.simulator import Simulator
 from orchestrator_nb.vault import sources, telling
@@ -199,6 +201,9 @@ def test_a_value_in_the_place_of_a_name_or_behind_it_is_refused(stocked, word):
         with pytest.raises(UserError, match="asks for the value") as refused:
             stocked.vault.set(*given)
         assert str(word) not in str(refused.value) or word == 7
+    for act in (stocked.vault.unlock, stocked.vault.init, stocked.vault.passwd):
+        with pytest.raises(UserError, match="asks for the password"):
+            act(word)
     assert not any(map(looks_like_a_key, ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY_2", "LAB_KEY", "ORG2_TEAM31_KEY")))
 
 
@@ -453,6 +458,38 @@ def test_what_unlocking_has_to_tell_stands_under_the_run(lab, session, person):
     session.vault.set("LAB_KEY")
     session.ask("Hi", "lab/local-model")
     assert any("password of 12 signs" in notice for notice in session.last.notices)
+
+
+class Moved(SystemClock):
+    """A clock that can be put forward."""
+
+    hours = 0
+
+    def wall(self):
+        return super().wall() + 3_600 * self.hours
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_without_a_person_that_outlives_its_keys_goes_on_by_its_command(lab, environ, tmp_path, fails):
+    """Or fails, when the command does, and does not try it for each of a thousand calls."""
+    script, clock = tmp_path / "password.sh", Moved()
+    script.write_text(f"echo asked >> {tmp_path}/asked\ntest ! -e {tmp_path}/gone && echo {PASSWORD}\n")
+    environ |= {"ORCHESTRATOR_NB_PASSWORD_COMMAND": f"sh {script}", "LAB_KEY": KEY}
+    lab.say("slow", "done", delay=0.05)
+
+    def nine_hours_later(_index, news):
+        if isinstance(news, Call):
+            clock.hours = 9
+            (tmp_path / "gone").touch() if fails else None
+
+    with Session.open(cwd=tmp_path, environ=environ, clock=clock) as session:
+        session.vault.import_env("LAB_KEY")
+        plan = session.plan("slow", ["lab/local-model"], repeat=20)
+        run = session.run(plan, parallel=2, progress=nine_hours_later)
+    kinds = [call.error.kind if call.error else "" for call in run.calls]
+    assert kinds == ([""] * 2 + ["vault"] * 18 if fails else [""] * 20)
+    assert (tmp_path / "asked").read_text().count("asked") <= 3
+    assert len(lab.requests) == (2 if fails else 20)
 
 
 # There is no way to get a value out
