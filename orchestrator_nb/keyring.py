@@ -415,7 +415,7 @@ def looks_like_a_key(word: object) -> bool:
     """Whether a word that should be a name is rather a key: it must not be repeated in a message, and be taken out of the cell."""
     if not isinstance(word, str):
         return True
-    long = len(word) >= 20 and "_" not in word and sum(map(str.isdigit, word)) > 1
+    long = len(word) >= 20 and not {"_", ".", "/"} & {*word} and sum(map(str.isdigit, word)) > 1
     return long or any(True for pattern in PATTERNS for _ in pattern.find(word))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from orchestrator_nb.errors import UserError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.magics.cell import Magics
 
+_ASSIGNED: Final = re.compile(r"(?:--)?[A-Za-z_]\w*=(?!https?://)(.+)")
 _WORD: Final = re.compile(r"[a-z][a-z-]{0,15}")
 
 
@@ -82,8 +84,8 @@ def _unknown(shell: Shell, verb: str, rest: Iterable[str]) -> NoReturn:
 
 
 def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
-    literals = [word for word in rest if looks_like_a_key(word) and "://" not in word and "/" not in word]
-    literals += [part for word in rest if "=" in word and not word.startswith("-") for part in word.split("=", 1)[1:]]
+    literals = [word for word in rest if looks_like_a_key(word) and not (verb == "import" and Path(word).exists())]
+    literals += [found[1] for word in rest if verb != "import" and (found := _ASSIGNED.fullmatch(word))]
     if verb in _ASKING:
         operands = _words(verb, rest, strict=False).words
         literals += operands[_ASKING[verb] :]

@@ -160,6 +160,25 @@ def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell, line):
     assert len(shell.session.vault.list()) == 1
 
 
+def test_without_the_refusal_it_would_stand_there(shell):
+    shell.register_magic_function(lambda line: None, "line", "naive")
+    said(shell, f"%naive set OPENAI_API_KEY {TYPED}")
+    assert TYPED in shell.history_manager.input_hist_raw[-1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%vault import prod-2024-keys-backup.env",
+        "%vault set B_KEY --origin https://b.example/?v=20241122",
+    ],
+)
+def test_what_is_no_value_is_not_taken_for_one(shell, line):
+    shell.answers.append(KEY) if "B_KEY" in line else None
+    assert "does not belong" not in said(shell, line)
+    shell.answers.clear()
+
+
 def test_a_password_in_the_line_is_refused_too(shell):
     told = said(shell, f"%vault unlock {PASSWORD}")
     assert "%vault unlock asks for the password." in told

@@ -6,6 +6,7 @@ import itertools
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keyring as system_keyring
 import pytest
@@ -205,6 +206,51 @@ def test_a_value_in_the_place_of_a_name_or_behind_it_is_refused(stocked, word):
         with pytest.raises(UserError, match="asks for the password"):
             act(word)
     assert not any(map(looks_like_a_key, ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY_2", "LAB_KEY", "ORG2_TEAM31_KEY")))
+
+
+def frames_of(error):
+    """What a debugger would see of ours: the locals of each frame in the package, with what they hold."""
+    trace, seen = error.__traceback__, []
+    while trace:
+        code = trace.tb_frame.f_code
+        if "orchestrator_nb" in Path(code.co_filename).parts:
+            seen += [f"{code.co_name}: {view}" for value in trace.tb_frame.f_locals.values() for view in views(value)]
+        trace = trace.tb_next
+    return seen
+
+
+def test_no_frame_of_an_error_holds_what_was_typed(stocked, person, environ, password_file, tmp_path):
+    """The control is the last one: an error that is raised where a text stands in a frame."""
+    odd = f"{KEY} {KEY}"
+    password_file.write_text(f"\n{KEY}")
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY='{KEY}\n")
+    acts = {
+        "no key": lambda: person.types(odd) or stocked.vault.set("OPENAI_API_KEY"),
+        "too short a password": lambda: (
+            stocked.vault.lock() or person.types(*["aaaaaaaaaaaa"] * 2) or stocked.vault.vault.create(Hidden(KEY))
+        ),
+        "wrong password": lambda: person.types(KEY, KEY, KEY) or stocked.vault.unlock(),
+        "password file": lambda: sources.without_a_person(environ),
+        "command": lambda: sources.without_a_person({"ORCHESTRATOR_NB_PASSWORD_COMMAND": f"cat {password_file}"}),
+        "file": lambda: stocked.vault.import_file(".env"),
+        "two that differ": lambda: person.types(KEY, KEY + "x") or sources.ask_twice("New: "),
+    }
+    del environ["ORCHESTRATOR_NB_PASSWORD_FILE"]
+    for name, act in acts.items():
+        if name == "password file":
+            environ["ORCHESTRATOR_NB_PASSWORD_FILE"] = str(password_file)
+        with pytest.raises((UserError, VaultError)) as raised:
+            act()
+        person.answers.clear()
+        environ.pop("ORCHESTRATOR_NB_PASSWORD_FILE", None)
+        seen = frames_of(raised.value)
+        assert seen, name
+        assert [view for view in seen if holds(view) and "environ" not in view] == [], name
+    with pytest.raises(UserError) as control:
+        stocked.vault.set("OPENAI_API_KEY", KEY)
+    assert any(
+        holds(view) for view in frames_of(control.value)
+    )  # outside a notebook the caller's argument is beyond our reach
 
 
 # Importing
