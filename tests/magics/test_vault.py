@@ -105,58 +105,58 @@ def test_list_is_a_frame_without_values(shell):
     assert (len(empty), empty["created"].dtype) == (0, frame["created"].dtype)
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("%vault unlok", "did you mean 'unlock'?"),
-        ("%vault reveal LAB_KEY", "has no word 'reveal'"),
-        ("%vault set", "write it as: %vault set NAME [--origin URL ...]"),
-        ("%vault set A_KEY --value", "write it as"),
-        ("%vault set A-KEY", "called like an environment variable"),
-        ("%vault remove", "write it as: %vault remove NAME"),
-        ("%vault import", "write it as: %vault import env|FILE|keyring"),
-        ("%vault import nowhere.env", "No such file"),
-        ("%vault origins LAB_KEY not-an-address", "this is no address"),
-        ("%vault status now", "write it as: %vault [status]"),
-        ('%vault "set', "write it as: %vault set NAME"),
-    ],
-)
-def test_a_wrong_line_says_how_it_is_written(shell, line, sentence):
-    assert sentence in said(shell, line)
+WRONG = {
+    "%vault unlok": "did you mean 'unlock'?",
+    "%vault reveal LAB_KEY": "has no word 'reveal'",
+    "%vault set": "write it as: %vault set NAME [--origin URL ...]",
+    "%vault set A_KEY --value": "write it as",
+    "%vault set A-KEY": "called like an environment variable",
+    "%vault remove": "write it as: %vault remove NAME",
+    "%vault import": "write it as: %vault import env|FILE|keyring",
+    "%vault import nowhere.env": "No such file",
+    "%vault origins LAB_KEY not-an-address": "this is no address",
+    "%vault status now": "write it as: %vault [status]",
+    '%vault "set': "write it as: %vault set NAME",
+}
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"%vault set OPENAI_API_KEY {TYPED}",
-        f"%vault set OPENAI_API_KEY={TYPED}",
-        f"%vault set OPENAI_API_KEY = '{TYPED}'",
-        f'%vault set OPENAI_API_KEY "{TYPED}',
-        f"%vault set OPENAI_API_KEY --value {TYPED}",
-        f"%vault set OPENAI_API_KEY --value={TYPED}",
-        f"%vault set {TYPED}",
-        f"%vault set {TYPED} OPENAI_API_KEY",
-        f"%vault {TYPED}",
-        f"%vault OPENAI_API_KEY {TYPED}",
-        f"%vault remove {TYPED}",
-        f"%vault import env {TYPED}",
-        f"%vault import {TYPED}",
-        f"%vault unlock {TYPED}",
-        f"%vault passwd {TYPED}",
-        f"%onb vault set OPENAI_API_KEY {TYPED}",
-        f"%llm vault set OPENAI_API_KEY '{TYPED}",
-        f"%%vault set OPENAI_API_KEY\n{TYPED}",
-        f"from orchestrator_nb import session\nsession().vault.set('OPENAI_API_KEY', '{TYPED}')",
-        f"from orchestrator_nb import session\nsession().vault.set('{TYPED}')",
-    ],
-)
-def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell, line):
-    told = said(shell, line)
-    assert "a key does not belong into a cell: it was taken out of In" in told
-    assert "asks for the" in told
+def test_a_wrong_line_says_how_it_is_written(shell):
+    for line, sentence in WRONG.items():
+        assert sentence in said(shell, line), line
+
+
+LITERALS = [
+    f"%vault set OPENAI_API_KEY {TYPED}",
+    f"%vault set OPENAI_API_KEY={TYPED}",
+    f"%vault set OPENAI_API_KEY = '{TYPED}'",
+    f'%vault set OPENAI_API_KEY "{TYPED}',
+    f"%vault set OPENAI_API_KEY --value {TYPED}",
+    f"%vault set OPENAI_API_KEY --value={TYPED}",
+    f"%vault set {TYPED}",
+    f"%vault set {TYPED} OPENAI_API_KEY",
+    f"%vault {TYPED}",
+    f"%vault OPENAI_API_KEY {TYPED}",
+    f"%vault remove {TYPED}",
+    f"%vault import env {TYPED}",
+    f"%vault import {TYPED}",
+    f"%vault unlock {TYPED}",
+    f"%vault passwd {TYPED}",
+    f"%onb vault set OPENAI_API_KEY {TYPED}",
+    f"%llm vault set OPENAI_API_KEY '{TYPED}",
+    f"%%vault set OPENAI_API_KEY\n{TYPED}",
+    f"from orchestrator_nb import session\nsession().vault.set('OPENAI_API_KEY', '{TYPED}')",
+    f"from orchestrator_nb import session\nsession().vault.set('{TYPED}')",
+]
+
+
+def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell):
     history = shell.history_manager
-    kept = [told, history.input_hist_raw, history.input_hist_parsed, history.db_input_cache, shell.user_ns["In"]]
-    assert TYPED not in repr(kept)
+    for line in LITERALS:
+        told = said(shell, line)
+        assert "a key does not belong into a cell: it was taken out of In" in told, line
+        assert "asks for the" in told
+        kept = [told, history.input_hist_raw, history.input_hist_parsed, history.db_input_cache, shell.user_ns["In"]]
+        assert TYPED not in repr(kept), line
     assert len(shell.session.vault.list()) == 1
 
 
@@ -166,17 +166,10 @@ def test_without_the_refusal_it_would_stand_there(shell):
     assert TYPED in shell.history_manager.input_hist_raw[-1]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "%vault import prod-2024-keys-backup.env",
-        "%vault set B_KEY --origin https://b.example/?v=20241122",
-    ],
-)
-def test_what_is_no_value_is_not_taken_for_one(shell, line):
-    shell.answers.append(KEY) if "B_KEY" in line else None
-    assert "does not belong" not in said(shell, line)
-    shell.answers.clear()
+def test_what_is_no_value_is_not_taken_for_one(shell):
+    for line in ("%vault import prod-2024-keys-backup.env", "%vault set B_KEY --origin https://b.example/v20241122"):
+        shell.answers[:] = [KEY] if "B_KEY" in line else []
+        assert "does not belong" not in said(shell, line)
 
 
 def test_a_password_in_the_line_is_refused_too(shell):

@@ -356,12 +356,15 @@ def test_a_file_opens_the_vault_and_a_wrong_one_says_where_it_came_from(environ,
         (f"printf '{PASSWORD}\\n2nd line'", None),
         ("false", "ended with 1"),
         ("printf ''", "is empty"),
+        ("sleep 5", "took longer than 0.5 s"),
         ("no-such-command-here", "cannot be run"),
         ("'open quote", "cannot be run"),
         (" ", "cannot be run"),
     ],
 )
-def test_a_command_gives_the_password_or_says_what_to_mend(command, problem):
+def test_a_command_gives_the_password_or_says_what_to_mend(command, problem, monkeypatch):
+    assert sources.COMMAND_WAIT_S == 60
+    monkeypatch.setattr(sources, "COMMAND_WAIT_S", 0.5)
     environ = {"ORCHESTRATOR_NB_PASSWORD_COMMAND": command}
     if problem is None:
         assert sources.without_a_person(environ) == Hidden(PASSWORD)
