@@ -78,7 +78,7 @@ class Imported:
         said = [*map(telling.stored, self.stored)]
         said += [f"{name} was not taken: {why}" for name, why in self.refused.items()]
         if self.others:
-            said.append(f"{self.others:,} other variables in {self.source} were ignored.")
+            said.append(f"{self.others:,} other variable{'s' * (self.others > 1)} in {self.source}: ignored.")
         if self.left:
             said.append(
                 f"still in plain text: {'; '.join(self.left)}. Nothing was deleted there; do so once all works with the vault."
@@ -218,9 +218,7 @@ class Keyring:
         found = {offer.name: offer for offer in offers.found}
         refused = {name: f"it is not in {offers.source}." for name in listed if name not in found}
         if not found and not refused:
-            raise UserError(
-                f"none of the keys that the settings know is in {offers.source} ({offers.others:,} other variables); name the ones you mean."
-            )
+            raise UserError(f"none of the keys that the settings know is in {offers.source}; name the ones you mean.")
         stored = []
         if found:
             self.open()
@@ -357,14 +355,14 @@ class Keyring:
 
     def _make(self) -> None:
         password = sources.without_a_person(self._environ)
+        where, unattended = telling.place(self.vault.path), password is not None
         if password is None:
-            sources.tell(
-                f"There is no vault yet: it will be {self.vault.path}. {telling.ADVICE}. An empty answer cancels."
-            )
+            sources.tell(f"There is no vault yet: it will be {where}. {telling.ADVICE}. An empty answer cancels.")
             password = sources.ask_twice(f"New password for the vault {self.vault.path.stem!r}: ")
         self.vault.create(self._good(password))
         password.wipe()
-        self.vault.notices.append(f"there was no vault yet: {telling.place(self.vault.path)} is new.")
+        if unattended:
+            self.vault.notices.append(f"there was no vault yet: {where} is new.")
 
     def _good(self, password: Hidden) -> Hidden:
         if warning := require_good(password):

@@ -83,7 +83,7 @@ def test_each_verb_works_without_a_person_and_profiles_are_apart(unattended, tmp
     imported = onb(unattended, "vault", "import", ".env")
     assert imported.exit_code == 0, imported.stderr
     assert "line 1" in imported.stdout
-    assert "1 other variables" in imported.stdout
+    assert "1 other variable in" in imported.stdout
     assert "there was no vault yet" in imported.stderr
     [row] = map(json.loads, onb(unattended, "vault", "list", "--json").stdout.splitlines())
     assert (row["name"], row["origins"]) == ("OPENAI_API_KEY", ["https://api.openai.com:443"])
