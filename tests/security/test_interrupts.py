@@ -164,7 +164,7 @@ def every_trip(owner, name, step, error=KeyboardInterrupt):
 
 @pytest.mark.parametrize("name", ACTS)
 def test_an_interrupt_at_any_line_leaves_no_password_and_no_key_in_a_frame(owner, name):
-    _, raised, found = every_trip(owner, name, step=11)
+    _, raised, found = every_trip(owner, name, step=29)
     assert found == []
     assert raised > 10
 
@@ -217,7 +217,7 @@ def failing_beneath(owner, step):
 
 
 def test_a_bug_at_any_line_of_a_call_leaves_no_key_in_a_frame_outside_the_transport(owner):
-    _, raised, found = failing_beneath(owner, step=13)
+    _, raised, found = failing_beneath(owner, step=29)
     assert found == []
     assert raised > 10
 
