@@ -30,7 +30,7 @@ from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import UserError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
@@ -279,14 +279,15 @@ class Session:
         with self._lock:
             fresh = self.config.refreshed()
             if fresh is not self.config:
-                self.config = fresh
-                self._drop_line()
+                self.use(fresh)
 
     def use(self, config: Config) -> None:
-        """Go on with other settings; calls under way keep theirs."""
+        """Go on with other settings; calls under way keep theirs. The vault of a profile that is left is locked."""
         with self._lock:
             self.config = config
             self._drop_line()
+            if self._keyring:
+                self._keyring = self.vault
 
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
@@ -322,8 +323,13 @@ class Session:
         return self._keyring.vault.forms if self._keyring else NOTHING
 
     def _lock_vault(self) -> None:
+        """For good: calls that wait for it fail, as nobody will be asked for it again."""
         if self._keyring:
             self._keyring.lock()
+        if self._vaulted:
+            self._vaulted.give_up(
+                VaultLocked("the vault of this run's profile was locked, as another profile is in use.")
+            )
 
     def _ready(self, vendors: Iterable[Vendor]) -> None:
         """The keys that these vendors need can be had, as far as that can be told before asking."""

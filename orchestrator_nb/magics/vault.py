@@ -55,7 +55,8 @@ def run(line: str, magics: Magics) -> Any:
         _unknown(magics.shell, verb, rest)
     _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
-    keyring = magics.session.vault
+    # locking must not fail for a settings file that has become unreadable
+    keyring = (magics._session() if verb == "lock" else magics.session).vault
     try:
         return _VERBS[verb](keyring, words)
     finally:
@@ -80,7 +81,7 @@ def _unknown(shell: Shell, verb: str, rest: Iterable[str]) -> NoReturn:
     if literals := [word for word in (verb, *rest) if looks_like_a_key(word)]:
         raise refuse_all(shell, literals, "%vault set NAME asks for the value.")
     said = f"%vault has no word {verb!r}" if _WORD.fullmatch(verb) else "%vault has no such word"
-    raise UserError(f"{said}{nearest(verb, tuple(_VERBS))} %vault help lists them.")
+    raise UserError(f"{said}{nearest(verb.lower(), tuple(_VERBS))} %vault help lists them.")
 
 
 def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:

@@ -96,6 +96,13 @@ def test_each_word_says_what_it_did(shell):
     assert "%vault set NAME" in said(shell, "%vault help")
 
 
+def test_it_can_be_locked_whatever_became_of_the_settings(shell, tmp_path):
+    (tmp_path / "home/config/config.yaml").write_text("vault: {idle_s: soon}\n")
+    assert "config.yaml" in said(shell, "%vault")
+    assert "locked; keys and values are wiped" in said(shell, "%vault lock")
+    assert not shell.session.vault.vault.is_open
+
+
 def test_list_is_a_frame_without_values(shell):
     frame = shell.run_line_magic("vault", "list")
     assert frame.columns.tolist() == ["name", "vendor", "origins", "fingerprint", "created", "rotated"]

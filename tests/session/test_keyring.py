@@ -5,6 +5,7 @@ import getpass
 import itertools
 import json
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from orchestrator_nb import Session, UserError
+from orchestrator_nb.calls import Waiting
 from orchestrator_nb.errors import ConfigError, VaultAuthError, VaultError, VaultLocked
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.keyring import Keyring, looks_like_a_key
@@ -539,6 +541,32 @@ def test_a_run_without_a_person_that_outlives_its_keys_goes_on_by_its_command(la
     assert kinds == ([""] * 2 + ["vault"] * 18 if fails else [""] * 20)
     assert (tmp_path / "asked").read_text().count("asked") <= 3
     assert len(lab.requests) == (2 if fails else 20)
+
+
+def test_a_profile_that_is_left_locks_its_vault_and_its_waiting_calls_do_not_hang(lab, home, person, tmp_path, environ):
+    (home / "config/config.yaml").write_text(SETTINGS + "profiles: {work: {}}\n")
+    clock = Moved()
+    lab.say("slow", "done", delay=0.1)
+    with Session.open(cwd=tmp_path, environ=environ, clock=clock) as session:
+        person.types(PASSWORD, PASSWORD, KEY)
+        session.vault.set("LAB_KEY")
+        left = session.vault.vault
+        waits = threading.Event()
+
+        def watch(_index, news):
+            if isinstance(news, Call):
+                clock.hours = 9
+            elif isinstance(news, Waiting) and news.reason == "needs unlock":
+                waits.set()
+
+        job = session.start(session.plan("slow", ["lab/local-model"], repeat=6), parallel=2, progress=watch)
+        assert waits.wait(10)
+        with Session.open(cwd=tmp_path, environ=environ, profile="work") as other:
+            session.use(other.config)
+        assert not left.is_open
+        assert job.wait(10)
+        assert {call.error.kind for call in job.run.calls if call.error} == {"locked"}
+        assert session.vault.status().state == "none"
 
 
 # There is no way to get a value out
