@@ -35,7 +35,7 @@ class Sought:
 class Forms:
     """Several keys, to be found in texts. What is shorter than `SHORTEST` signs, or wiped, is not looked for. Cheap to ask, also for every piece of an answer."""
 
-    __slots__ = ("__beginnings", "__besides", "__heads", "__keys", "__search", "__weakref__")
+    __slots__ = ("__beginnings", "__besides", "__edges", "__heads", "__hint", "__keys", "__search", "__weakref__")
 
     def __init__(self, keys: Iterable[Sought] = (), besides: Forms | None = None) -> None:
         """``besides`` are found too, after ``keys``; what was made for them is not made again."""
@@ -47,7 +47,9 @@ class Forms:
             heads |= dict.fromkeys(besides.__heads)
             self.__keys += besides.__keys
         self.__heads: tuple[str, ...] = tuple(heads)
+        self.__edges = frozenset("".join(head[: _HEAD - 1] for head in heads))
         self.__beginnings = frozenset(head[:length] for head in heads for length in range(1, _HEAD))
+        self.__hint = (re.compile(_any_of(_rare(heads))) if heads else _NEVER).search
         self.__search = (re.compile("|".join(map(re.escape, heads))) if heads else _NEVER).search
 
     def __bool__(self) -> bool:
@@ -55,11 +57,11 @@ class Forms:
 
     def suspects(self, text: str) -> bool:
         """Whether a key, or four signs of one, may stand in the text."""
-        return self.__search(text) is not None
+        return self.__hint(text) is not None and self.__search(text) is not None
 
     def without(self, text: str) -> str:
         """The text with each key's mark in place of the key."""
-        if self.__search(text) is None:
+        if not self.suspects(text):
             return text
         for key in self.__keys:
             for needle in _needles(key):
@@ -72,15 +74,16 @@ class Forms:
 
     def begun(self, text: str) -> int:
         """How many signs at the end of the text may be the beginning of a key."""
-        if self.__search(text) is None:
+        if not self.suspects(text):
             ends = (text[-length:] for length in range(_HEAD - 1, 0, -1))
             return next((len(end) for end in ends if end in self.__beginnings), 0)
         return max((_overlap(text, needle) for key in self.__keys for needle in _needles(key)), default=0)
 
     def passes(self, text: str) -> bool:
         """Whether a piece of a text can go on as it is: it holds nothing of a key, and none begins at its end."""
-        mine = self.__beginnings
-        return self.__search(text) is None and not (text[-1:] in mine or text[-2:] in mine or text[-3:] in mine)
+        if self.__hint(text) is not None and self.__search(text) is not None:
+            return False
+        return text[-1:] not in self.__edges or not self.begun(text)
 
     def mark_of(self, text: str) -> str:
         """The mark of the key that the whole of ``text`` begins."""
@@ -89,7 +92,7 @@ class Forms:
 
     def held_by(self, text: str) -> str | None:
         """The label of a key that stands in the text."""
-        if len(text) < _LARGE and self.__search(text) is None:
+        if len(text) < _LARGE and not self.suspects(text):
             return None
         return next((key.label for key in self.__keys if any(needle in text for needle in _needles(key))), None)
 
@@ -102,6 +105,19 @@ class Forms:
 
 
 NOTHING: Final = Forms()
+
+
+def _rare(heads: Iterable[str]) -> set[str]:
+    """A few signs of which each head has one, such as are rare in prose: most texts need no search for the heads."""
+    chosen: set[str] = set()
+    for head in heads:
+        if chosen.isdisjoint(head):
+            chosen.add(max(head, key=lambda sign: (sign.isdigit(), not sign.isalpha(), sign.isupper())))
+    return chosen
+
+
+def _any_of(signs: Iterable[str]) -> str:
+    return f"[{''.join(map(re.escape, signs))}]"
 
 
 def _needles(key: Sought) -> Iterator[str]:

@@ -78,7 +78,7 @@ class Imported:
         said = [*map(telling.stored, self.stored)]
         said += [f"{name} was not taken: {why}" for name, why in self.refused.items()]
         if self.others:
-            said.append(f"{self.others:,} other variables in {self.source} were ignored.")
+            said.append(f"{self.others:,} other variable{'s' * (self.others > 1)} in {self.source}: ignored.")
         if self.left:
             said.append(
                 f"still in plain text: {'; '.join(self.left)}. Nothing was deleted there; do so once all works with the vault."
@@ -115,17 +115,19 @@ class Keyring:
         told, self.vault.notices[:] = tuple(self.vault.notices), ()
         return told
 
-    def init(self) -> None:
+    def init(self, *literal: object) -> None:
         """Make an empty vault. Raises `UserError` when there is one, or for a password that is too short."""
+        _refuse_password(literal, "init")
         if self.vault.exists:
             raise UserError(f"there is a vault already ({telling.place(self.vault.path)}); %vault unlock opens it.")
         self._make()
 
-    def unlock(self) -> None:
+    def unlock(self, *literal: object) -> None:
         """Open it: with the password file or command where one is named, else by asking, three times at most; make it when there is none.
 
-        Nothing happens when it is open. Raises `VaultAuthError`, `VaultLocked`.
+        Nothing happens when it is open. ``literal`` is always refused, as in `set`. Raises `VaultAuthError`, `VaultLocked`.
         """
+        _refuse_password(literal, "unlock")
         self.open()
 
     def unlock_unattended(self) -> bool:
@@ -138,12 +140,12 @@ class Keyring:
                 _attempted(self.vault.unlock, password).wipe()
             return password is not None
 
-    def open(self) -> None:
+    def open(self, prompt: str = "") -> None:
         """Unlock it unless it is open; offer to make it when there is none."""
         if not self.vault.exists:
             self._make()
         elif not self.vault.is_open:
-            self._unlock()
+            self._unlock(prompt)
 
     def lock(self) -> None:
         """Wipe keys and values from this process."""
@@ -184,8 +186,9 @@ class Keyring:
         )
         return self._fact(name)
 
-    def passwd(self, *, keep_backups: bool = False) -> None:
+    def passwd(self, *literal: object, keep_backups: bool = False) -> None:
         """Change the password. Backups that open with the old one are deleted unless kept."""
+        _refuse_password(literal, "passwd")
         self._require_vault()
         old = self._asked(self.vault.prove, "Password until now: ")
         new = self._good(sources.ask_twice("New password: "))
@@ -215,9 +218,7 @@ class Keyring:
         found = {offer.name: offer for offer in offers.found}
         refused = {name: f"it is not in {offers.source}." for name in listed if name not in found}
         if not found and not refused:
-            raise UserError(
-                f"none of the keys that the settings know is in {offers.source} ({offers.others:,} other variables); name the ones you mean."
-            )
+            raise UserError(f"none of the keys that the settings know is in {offers.source}; name the ones you mean.")
         stored = []
         if found:
             self.open()
@@ -272,7 +273,7 @@ class Keyring:
     def reopen(self) -> VaultLocked | None:
         """In the middle of a run: ask for the password. What calls that wait fail with, when it is not given."""
         try:
-            self.open()
+            self.open(f"The run waits for the vault {self.vault.path.stem!r}, which locked itself. Password: ")
         except sources.NothingEntered:
             said = "no password was entered"
         except OrchestratorError as error:
@@ -354,23 +355,23 @@ class Keyring:
 
     def _make(self) -> None:
         password = sources.without_a_person(self._environ)
+        where, unattended = telling.place(self.vault.path), password is not None
         if password is None:
-            sources.tell(
-                f"There is no vault yet: it will be {self.vault.path}. {telling.ADVICE}. An empty answer cancels."
-            )
+            sources.tell(f"There is no vault yet: it will be {where}. {telling.ADVICE}. An empty answer cancels.")
             password = sources.ask_twice(f"New password for the vault {self.vault.path.stem!r}: ")
         self.vault.create(self._good(password))
         password.wipe()
-        self.vault.notices.append(f"there was no vault yet: {telling.place(self.vault.path)} is new.")
+        if unattended:
+            self.vault.notices.append(f"there was no vault yet: {where} is new.")
 
     def _good(self, password: Hidden) -> Hidden:
         if warning := require_good(password):
             self.vault.notices.append(warning)
         return password
 
-    def _unlock(self) -> None:
+    def _unlock(self, prompt: str = "") -> None:
         if not self.unlock_unattended():
-            self._prompted(self.vault.unlock, f"Password of the vault {self.vault.path.stem!r}: ").wipe()
+            self._prompted(self.vault.unlock, prompt or f"Password of the vault {self.vault.path.stem!r}: ").wipe()
 
     def _asked(self, act: Callable[[Hidden], None], prompt: str) -> Hidden:
         """``act`` with the password of the file or command, or of the person."""
@@ -412,8 +413,13 @@ def looks_like_a_key(word: object) -> bool:
     """Whether a word that should be a name is rather a key: it must not be repeated in a message, and be taken out of the cell."""
     if not isinstance(word, str):
         return True
-    long = len(word) >= 20 and "_" not in word and sum(map(str.isdigit, word)) > 1
+    long = len(word) >= 20 and not {"_", ".", "/"} & {*word} and sum(map(str.isdigit, word)) > 1
     return long or any(True for pattern in PATTERNS for _ in pattern.find(word))
+
+
+def _refuse_password(literal: tuple[object, ...], verb: str) -> None:
+    if literal:
+        raise refusal(map(str, literal), f"session().vault.{verb}() asks for the password.")
 
 
 def refusal(literals: Iterable[str], advice: str) -> UserError:

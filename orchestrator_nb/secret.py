@@ -75,12 +75,17 @@ class Hidden:
     __slots__ = ("__buffer", "__weakref__")
 
     def __init__(self, text: str | bytes | bytearray) -> None:
+        self.__buffer = bytearray()  # an interrupt may come before the next line has run
         # a lone surrogate must not raise here: the error would carry the text
         self.__buffer = bytearray(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
 
     def use(self, act: Callable[[bytearray], T]) -> T:
-        """What ``act`` makes of the UTF-8 bytes; it must not keep them."""
-        return act(self.__buffer)
+        """What ``act`` makes of the UTF-8 bytes; it must not keep them. An error of it, or an interrupt, comes without the frames in which they stood."""
+        try:
+            return act(self.__buffer)
+        except BaseException as error:
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+            raise
 
     def wipe(self) -> None:
         """Zero the buffer; nothing is left to use."""

@@ -33,14 +33,14 @@ from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.diagnosis import Check, examine
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import UserError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.history import By, History, Rest, written_down
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
-from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.portal import GRACE_S, TICK_S, Portal
 from orchestrator_nb.kernel.recorded import Book, recorded
 from orchestrator_nb.kernel.taped import taped, written
 from orchestrator_nb.keyring import Keyring, follow, vault_for
@@ -287,7 +287,7 @@ class Session:
 
         job = self.start(self._one(prompt, model, how), progress=heard)
         try:
-            while isinstance(piece := pieces.get(), str):
+            while isinstance(piece := self._next(pieces), str):
                 yield piece
             if piece.error:
                 raise piece.error
@@ -361,14 +361,15 @@ class Session:
         with self._lock:
             fresh = self.config.refreshed()
             if fresh is not self.config:
-                self.config = fresh
-                self._drop_line()
+                self.use(fresh)
 
     def use(self, config: Config) -> None:
-        """Go on with other settings; calls under way keep theirs."""
+        """Go on with other settings; calls under way keep theirs. The vault of a profile that is left is locked."""
         with self._lock:
             self.config = config
             self._drop_line()
+            if self._keyring:
+                self._keyring = self.vault
 
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
@@ -405,8 +406,13 @@ class Session:
         return self._keyring.vault.forms if self._keyring else NOTHING
 
     def _lock_vault(self) -> None:
+        """For good: calls that wait for it fail, as nobody will be asked for it again."""
         if self._keyring:
             self._keyring.lock()
+        if self._vaulted:
+            self._vaulted.give_up(
+                VaultLocked("the vault of this run's profile was locked, as another profile is in use.")
+            )
 
     def _ready(self, vendors: Iterable[Vendor]) -> None:
         """The keys that these vendors need can be had, as far as that can be told before asking."""
@@ -414,7 +420,7 @@ class Session:
             return
         self._current()
         if keys := self._vaulted:
-            keys.attended = keys.attended or sources.somebody_is_there()
+            keys.begin(attended=sources.somebody_is_there())
             self.vault.ready(vendors, keys.from_environment)
 
     def _drop_line(self) -> Future[None] | None:
@@ -437,6 +443,13 @@ class Session:
     def _params(self, options: Mapping[str, Any], schema: Any, json: bool, namespace: Mapping[str, Any]) -> Params:
         params = params_of({**self.config.settings.params.given, **options})
         return replace(params, schema=json_schema_of(schema, namespace) if schema is not None else None, json=json)
+
+    def _next(self, pieces: queue.SimpleQueue[str | Call]) -> str | Call:
+        """The next piece; whoever waits for it is also the one who can be asked for the vault's password."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return pieces.get(timeout=TICK_S)
+            self.attend()
 
     def _one(self, prompt: str, model: str | None, how: Mapping[str, Any]) -> Plan:
         plan = self.plan(prompt, [model] if model else [], **how)

@@ -21,12 +21,13 @@ class VaultedKeys:
     """`orchestrator_nb.types.Keys` over a vault and the environment, and the gate (`orchestrator_nb.kernel.pause.Gate`) of the calls that wait for it.
 
     A key that this process has seen in the vault never comes from anywhere else: a vault that locks must not change whose account is billed.
-    ``attended`` says whether there is a person who could be asked; `waiting` tells the faces when to ask.
+    `waiting` tells the faces when to ask the person, if `begin` was told that there is one.
     """
 
     def __init__(self, vault: Vault, environment: EnvironmentKeys, unlock: Unlock) -> None:
         self._vault, self._environment, self._unlock = vault, environment, unlock
-        self.attended = False
+        self._attended = False
+        self._failed: OrchestratorError | None = None
         self._asleep: set[_Sleeper] = set()
 
     def key_for(self, vendor: Vendor) -> Secret | None:
@@ -55,9 +56,15 @@ class VaultedKeys:
 
     async def opened(self, why: VaultLocked) -> None:
         """See `orchestrator_nb.kernel.pause.Gate`."""
-        if await asyncio.to_thread(self._unlock):
-            return
-        if not self.attended:
+        if self._failed:  # a file or command that has failed once is not asked again for each of a thousand calls
+            raise self._failed.with_traceback(None)
+        try:
+            if await asyncio.to_thread(self._unlock):
+                return
+        except OrchestratorError as error:
+            self._failed = error
+            raise
+        if not self._attended:
             raise why
         sleeper = _Sleeper(asyncio.get_running_loop())
         self._asleep.add(sleeper)
@@ -67,9 +74,14 @@ class VaultedKeys:
         finally:
             self._asleep.discard(sleeper)
 
+    def begin(self, *, attended: bool) -> None:
+        """A run starts, maybe one with somebody who can be asked."""
+        self._attended = self._attended or attended
+        self._failed = None
+
     def give_up(self, why: OrchestratorError) -> None:
         """Nobody opens it: the calls that wait fail with ``why``."""
-        self.attended = False
+        self._attended = False
         for sleeper in tuple(self._asleep):
             sleeper.wake(why)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from orchestrator_nb.errors import UserError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.magics.cell import Magics
 
+_ASSIGNED: Final = re.compile(r"(?:--)?[A-Za-z_]\w*=(?!https?://)(.+)")
 _WORD: Final = re.compile(r"[a-z][a-z-]{0,15}")
 
 
@@ -53,7 +55,8 @@ def run(line: str, magics: Magics) -> Any:
         _unknown(magics.shell, verb, rest)
     _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
-    keyring = magics.session.vault
+    # locking must not fail for a settings file that has become unreadable
+    keyring = (magics._session() if verb == "lock" else magics.session).vault
     try:
         return _VERBS[verb](keyring, words)
     finally:
@@ -78,12 +81,12 @@ def _unknown(shell: Shell, verb: str, rest: Iterable[str]) -> NoReturn:
     if literals := [word for word in (verb, *rest) if looks_like_a_key(word)]:
         raise refuse_all(shell, literals, "%vault set NAME asks for the value.")
     said = f"%vault has no word {verb!r}" if _WORD.fullmatch(verb) else "%vault has no such word"
-    raise UserError(f"{said}{nearest(verb, tuple(_VERBS))} %vault help lists them.")
+    raise UserError(f"{said}{nearest(verb.lower(), tuple(_VERBS))} %vault help lists them.")
 
 
 def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
-    literals = [word for word in rest if looks_like_a_key(word) and "://" not in word and "/" not in word]
-    literals += [part for word in rest if "=" in word and not word.startswith("-") for part in word.split("=", 1)[1:]]
+    literals = [word for word in rest if looks_like_a_key(word) and not (verb == "import" and Path(word).exists())]
+    literals += [found[1] for word in rest if verb != "import" and (found := _ASSIGNED.fullmatch(word))]
     if verb in _ASKING:
         operands = _words(verb, rest, strict=False).words
         literals += operands[_ASKING[verb] :]

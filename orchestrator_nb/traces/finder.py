@@ -112,4 +112,4 @@ def typed(value: Hidden) -> Finder:
     if len(value) < SHORTEST or not value.use(lambda raw: all(0x21 <= sign <= 0x7E for sign in raw)):
         return Word(value)
     fp = value.use(lambda raw: _anonymous(raw.decode()))
-    return Keys((value.use(lambda raw: Digests(secrets.token_bytes(32)).adding([(fp, raw)])),), ())
+    return Keys((Digests(secrets.token_bytes(32)).adding([(fp, value)]),), ())

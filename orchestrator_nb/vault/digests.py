@@ -18,7 +18,7 @@ import secrets
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from orchestrator_nb.needles import SHORTEST
+from orchestrator_nb.secret import Hidden
 from orchestrator_nb.vault.files import replace
 
 ROOM: Final = 512
@@ -86,12 +87,12 @@ class Digests:
         groups = tuple(data[at : at + _GROUP_BYTES] for at in range(body, len(data), _GROUP_BYTES))
         return cls(data[len(_MAGIC) : len(_MAGIC) + _KEY_BYTES], groups, frozenset(shapes))
 
-    def adding(self, values: Iterable[tuple[str, bytearray]]) -> Digests:
+    def adding(self, values: Iterable[tuple[str, Hidden]]) -> Digests:
         """With the marks of these ``(fingerprint, value)`` too. Give all values at hand, so that none of them makes room for another.
 
         What is shorter than `SHORTEST` signs is left out: it may be an ordinary word.
         """
-        made = [(self._group(fp, value), _shapes(value)) for fp, value in values if len(value) >= SHORTEST]
+        made = [value.use(partial(self._made, fp)) for fp, value in values if len(value) >= SHORTEST]
         # a value that has no odd signs has one form; its other marks are random, so `_FP_BYTES` and the first mark tell it
         known = {group[: _FP_BYTES + _MARK_BYTES]: group for group in self.groups}
         new = {group[: _FP_BYTES + _MARK_BYTES]: group for group, _ in made}
@@ -100,6 +101,9 @@ class Digests:
         others += [secrets.token_bytes(_GROUP_BYTES) for _ in range(ROOM - len(others) - len(mine))]
         groups = mine + secrets.SystemRandom().sample(others, ROOM - len(mine))
         return Digests(self.key, tuple(sorted(groups)), self.shapes.union(*(shapes for _, shapes in made)))
+
+    def _made(self, fp: str, value: bytearray) -> tuple[bytes, set[tuple[int, int]]]:
+        return self._group(fp, value), _shapes(value)
 
     def _group(self, fp: str, value: bytearray) -> bytes:
         marks = [self._mark(form) for form in _forms(value)]

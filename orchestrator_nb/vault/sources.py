@@ -93,25 +93,31 @@ def _require_private(path: Path, status: os.stat_result) -> None:
 
 
 def _from_command(command: str) -> Hidden:
-    reason = ""
     try:
-        done = subprocess.run(  # noqa: S603  # the user's own command, from the user's own environment; no shell reads it
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_WAIT_S,
-            check=False,
-        )
+        code, said = _run(command)
     except subprocess.TimeoutExpired:
         reason = f"took longer than {COMMAND_WAIT_S:g} s"
     except (OSError, ValueError, IndexError) as error:
         reason = f"cannot be run ({error.strerror if isinstance(error, OSError) else 'it cannot be read as a command'})"
     else:
-        if done.returncode == 0:
-            return _first_line(Hidden(done.stdout), COMMAND)
-        reason = f"ended with {done.returncode}"
+        if code == 0:
+            return _first_line(said, COMMAND)
+        said.wipe()
+        reason = f"ended with {code}"
     raise VaultError(f"{COMMAND}: the command {reason}; run it in a terminal to see why.")
+
+
+def _run(command: str) -> tuple[int, Hidden]:
+    """How it ended and what it said: in no frame that outlives this one."""
+    done = subprocess.run(  # noqa: S603  # the user's own command, from the user's own environment; no shell reads it
+        shlex.split(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=COMMAND_WAIT_S,
+        check=False,
+    )
+    return done.returncode, Hidden(done.stdout)
 
 
 def _first_line(said: Hidden, source: str) -> Hidden:

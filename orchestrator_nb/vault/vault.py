@@ -188,8 +188,9 @@ class Vault:
         header = self._read().header
         with self._fresh(password, header) as keys, self._guard:
             found = self._read()  # once more: somebody may have written while the password was stretched
-            self._take(self._opened(found, keys), found.header)
+            entries = self._opened(found, keys)
             self._open(keys)
+            self._take(entries, found.header)
             self._seen.note(found.header.vault_id, found.header.generation)
         return header.kdf
 
@@ -471,7 +472,7 @@ class Vault:
     def _save_marks(self) -> None:
         """So that a scan finds these keys without the password. It is a second net: the vault does not fail for it."""
         with self._guard:
-            values = [(self._fps[name], entry.value.use(bytearray)) for name, entry in self._held.items()]
+            values = [(self._fps[name], entry.value.use(Hidden)) for name, entry in self._held.items()]
         try:
             with (
                 contextlib.suppress(OSError, VaultError),
@@ -482,7 +483,7 @@ class Vault:
                     more.save(self._marks)
         finally:
             for _, value in values:
-                value[:] = bytes(len(value))
+                value.wipe()
 
     def __repr__(self) -> str:
         return f"<vault {self.path.stem}>"

@@ -111,7 +111,7 @@ def test_sentences_speak_of_the_shell_not_of_cells(onb):
 
 def test_doctor_reports_and_exits_by_what_it_found(onb):
     done = onb("doctor")
-    assert "ANTHROPIC_API_KEY is not set" in done.stdout
+    assert "ANTHROPIC_API_KEY is missing: onb vault set ANTHROPIC_API_KEY" in done.stdout
     assert done.returncode == (1 if "!!" in done.stdout else 0)
 
 

@@ -96,6 +96,13 @@ def test_each_word_says_what_it_did(shell):
     assert "%vault set NAME" in said(shell, "%vault help")
 
 
+def test_it_can_be_locked_whatever_became_of_the_settings(shell, tmp_path):
+    (tmp_path / "home/config/config.yaml").write_text("vault: {idle_s: soon}\n")
+    assert "config.yaml" in said(shell, "%vault")
+    assert "locked; keys and values are wiped" in said(shell, "%vault lock")
+    assert not shell.session.vault.vault.is_open
+
+
 def test_list_is_a_frame_without_values(shell):
     frame = shell.run_line_magic("vault", "list")
     assert frame.columns.tolist() == ["name", "vendor", "origins", "fingerprint", "created", "rotated"]
@@ -105,59 +112,71 @@ def test_list_is_a_frame_without_values(shell):
     assert (len(empty), empty["created"].dtype) == (0, frame["created"].dtype)
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("%vault unlok", "did you mean 'unlock'?"),
-        ("%vault reveal LAB_KEY", "has no word 'reveal'"),
-        ("%vault set", "write it as: %vault set NAME [--origin URL ...]"),
-        ("%vault set A_KEY --value", "write it as"),
-        ("%vault set A-KEY", "called like an environment variable"),
-        ("%vault remove", "write it as: %vault remove NAME"),
-        ("%vault import", "write it as: %vault import env|FILE|keyring"),
-        ("%vault import nowhere.env", "No such file"),
-        ("%vault origins LAB_KEY not-an-address", "this is no address"),
-        ("%vault status now", "write it as: %vault [status]"),
-        ('%vault "set', "write it as: %vault set NAME"),
-    ],
-)
-def test_a_wrong_line_says_how_it_is_written(shell, line, sentence):
-    assert sentence in said(shell, line)
+WRONG = {
+    "%vault unlok": "did you mean 'unlock'?",
+    "%vault reveal LAB_KEY": "has no word 'reveal'",
+    "%vault set": "write it as: %vault set NAME [--origin URL ...]",
+    "%vault set A_KEY --value": "write it as",
+    "%vault set A-KEY": "called like an environment variable",
+    "%vault remove": "write it as: %vault remove NAME",
+    "%vault import": "write it as: %vault import env|FILE|keyring",
+    "%vault import nowhere.env": "No such file",
+    "%vault origins LAB_KEY not-an-address": "this is no address",
+    "%vault status now": "write it as: %vault [status]",
+    '%vault "set': "write it as: %vault set NAME",
+}
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"%vault set OPENAI_API_KEY {TYPED}",
-        f"%vault set OPENAI_API_KEY={TYPED}",
-        f"%vault set OPENAI_API_KEY = '{TYPED}'",
-        f'%vault set OPENAI_API_KEY "{TYPED}',
-        f"%vault set OPENAI_API_KEY --value {TYPED}",
-        f"%vault set OPENAI_API_KEY --value={TYPED}",
-        f"%vault set {TYPED}",
-        f"%vault set {TYPED} OPENAI_API_KEY",
-        f"%vault {TYPED}",
-        f"%vault OPENAI_API_KEY {TYPED}",
-        f"%vault remove {TYPED}",
-        f"%vault import env {TYPED}",
-        f"%vault import {TYPED}",
-        f"%vault unlock {TYPED}",
-        f"%vault passwd {TYPED}",
-        f"%onb vault set OPENAI_API_KEY {TYPED}",
-        f"%llm vault set OPENAI_API_KEY '{TYPED}",
-        f"%%vault set OPENAI_API_KEY\n{TYPED}",
-        f"from orchestrator_nb import session\nsession().vault.set('OPENAI_API_KEY', '{TYPED}')",
-        f"from orchestrator_nb import session\nsession().vault.set('{TYPED}')",
-    ],
-)
-def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell, line):
-    told = said(shell, line)
-    assert "a key does not belong into a cell: it was taken out of In" in told
-    assert "asks for the" in told
+def test_a_wrong_line_says_how_it_is_written(shell):
+    for line, sentence in WRONG.items():
+        assert sentence in said(shell, line), line
+
+
+LITERALS = [
+    f"%vault set OPENAI_API_KEY {TYPED}",
+    f"%vault set OPENAI_API_KEY={TYPED}",
+    f"%vault set OPENAI_API_KEY = '{TYPED}'",
+    f'%vault set OPENAI_API_KEY "{TYPED}',
+    f"%vault set OPENAI_API_KEY --value {TYPED}",
+    f"%vault set OPENAI_API_KEY --value={TYPED}",
+    f"%vault set {TYPED}",
+    f"%vault set {TYPED} OPENAI_API_KEY",
+    f"%vault {TYPED}",
+    f"%vault OPENAI_API_KEY {TYPED}",
+    f"%vault remove {TYPED}",
+    f"%vault import env {TYPED}",
+    f"%vault import {TYPED}",
+    f"%vault unlock {TYPED}",
+    f"%vault passwd {TYPED}",
+    f"%onb vault set OPENAI_API_KEY {TYPED}",
+    f"%llm vault set OPENAI_API_KEY '{TYPED}",
+    f"%%vault set OPENAI_API_KEY\n{TYPED}",
+    f"from orchestrator_nb import session\nsession().vault.set('OPENAI_API_KEY', '{TYPED}')",
+    f"from orchestrator_nb import session\nsession().vault.set('{TYPED}')",
+]
+
+
+def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell):
     history = shell.history_manager
-    kept = [told, history.input_hist_raw, history.input_hist_parsed, history.db_input_cache, shell.user_ns["In"]]
-    assert TYPED not in repr(kept)
+    for line in LITERALS:
+        told = said(shell, line)
+        assert "a key does not belong into a cell: it was taken out of In" in told, line
+        assert "asks for the" in told
+        kept = [told, history.input_hist_raw, history.input_hist_parsed, history.db_input_cache, shell.user_ns["In"]]
+        assert TYPED not in repr(kept), line
     assert len(shell.session.vault.list()) == 1
+
+
+def test_without_the_refusal_it_would_stand_there(shell):
+    shell.register_magic_function(lambda line: None, "line", "naive")
+    said(shell, f"%naive set OPENAI_API_KEY {TYPED}")
+    assert TYPED in shell.history_manager.input_hist_raw[-1]
+
+
+def test_what_is_no_value_is_not_taken_for_one(shell):
+    for line in ("%vault import prod-2024-keys-backup.env", "%vault set B_KEY --origin https://b.example/v20241122"):
+        shell.answers[:] = [KEY] if "B_KEY" in line else []
+        assert "does not belong" not in said(shell, line)
 
 
 def test_a_password_in_the_line_is_refused_too(shell):
@@ -340,6 +359,16 @@ def test_a_run_that_outlives_its_keys_asks_in_its_cell_and_goes_on_with_nothing_
     assert "needs unlock" in pictures[0]
     assert rows(lab) == [""] * 5
     assert len(lab.simulator.requests) == 5
+
+
+@pytest.mark.slow
+def test_a_stream_asks_too_while_it_waits(lab):
+    lab.start(unlocked=True)
+    lab.simulator.fail("429", times=1, seconds=0.3)
+    shown = lab.run("''.join(session().stream('slow', 'lab/local-model'))", PASSWORD, interrupt_when=lab.later(1))
+    assert shown.status == "ok", shown.error
+    assert shown.prompts == ["The run waits for the vault 'default', which locked itself. Password: "]
+    assert shown.text == "'done'"
 
 
 @pytest.mark.slow

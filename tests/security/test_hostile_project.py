@@ -144,7 +144,7 @@ HOSTILE = {
 }  # fmt: skip
 
 NOT_OURS = {
-    "the vendors' variables in .env": (".env", "ANTHROPIC_BASE_URL=http://{a}\nOPENAI_BASE_URL=http://{a}/v1\nHTTPS_PROXY=http://{a}\nLAB_KEY=x\n"),
+    "the vendors' variables in .env": (".env", "ANTHROPIC_BASE_URL=http://{a}\nOPENAI_BASE_URL=http://{a}/v1\nHTTPS_PROXY=http://{a}\nALL_PROXY=http://{a}\nSSL_CERT_FILE=/nowhere\nSSLKEYLOGFILE=keys.log\nNETRC=/nowhere\nPYTHONPATH=.\nLAB_KEY=x\n"),
     "a shell's .envrc": (".envrc", "export ORCHESTRATOR_NB_HOME=$PWD/onb\n"),
     "a file of pip's": ("pyproject.toml", "[tool.orchestrator-nb]\nproxy = 'http://{a}'\n[project.entry-points.orchestrator_nb]\nx = 'evil'\n"),
     "an installed package": ("evil.dist-info/entry_points.txt", "[orchestrator_nb]\nevil = evil:start\n"),

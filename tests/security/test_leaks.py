@@ -145,9 +145,11 @@ def turns(number, whole):
     return range(len(MODES)) if whole else [number % len(MODES)]
 
 
-def fault_cases(whole):
+def fault_cases(whole, keys):
     vendors = list(KINDS)
     for number, fault in enumerate(FAULTS):
+        if keys == "environment" and not whole and number % 3 and not fault.startswith(("echo", "401")):
+            continue  # the same code; what differs is where the key comes from
         for turn in turns(number, whole):
             if fault in FLOODS and turn and whole:
                 continue
@@ -166,7 +168,7 @@ def fault_cases(whole):
 def cases(whole, keys):
     others = [*OTHERS, *(VAULT_OTHERS if keys == "vault" else [])]
     return [
-        *fault_cases(whole),
+        *fault_cases(whole, keys),
         *(
             {
                 "mode": MODES[turn],
@@ -226,9 +228,9 @@ def check(lab, whole):
     assert ended["bug in decoding"] == "ZeroDivisionError"
     assert {mode for _name, mode, _error in seen["outcomes"]} == set(MODES)
     failed = sum(bool(error) for *_, error in seen["outcomes"])
-    assert failed > (100 if whole else 60)
+    assert failed > (100 if whole else 25)
     used = [request for request in lab.simulator.requests if lab.key in str(request.headers)]
-    assert len(used) > (150 if whole else 70), "the key did travel, so there was something to leak"
+    assert len(used) > (150 if whole else 40), "the key did travel, so there was something to leak"
     assert all(lab.key not in str(request.headers) for request in lab.simulator.elsewhere)
     assert "[key]" in seen["stdout"]
     if lab.keys == "vault":
@@ -412,7 +414,7 @@ UNLOCK = "session().vault.lock()\nsession().vault.unlock()"
 ECHOED = "%%llm lab-compat/sim-echo-answer -o max_tokens 400\nSay it."
 
 ENVIRONMENT_LEAKS = [
-    leaky("frame", *ASK, ["stdout", "frame", "captured", "pdb", "rich"], mode="Verbose", closely=True),
+    leaky("frame", *ASK, ["stdout", "frame", "captured"], mode="Verbose"),
     leaky("frame in Plain", *ASK, ["frame", "captured"]),
     leaky("inside", *INSIDE, ["frame", "captured"]),
     leaky("words", *WORDS, ["stdout", "repr", "str"]),
@@ -424,11 +426,11 @@ ENVIRONMENT_LEAKS = [
     leaky("error", *ECHO, ["stdout", "last error", "errors"], cell=ECHOED.replace("answer", "headers")),
 ]  # fmt: skip
 VAULT_LEAKS = [
-    leaky("frame", *ASK, ["frame", "captured"], mode="Verbose"),
+    leaky("frame", *ASK, ["frame", "captured", "pdb", "rich"], mode="Verbose", closely=True),
     leaky("repr", *REPR, ["handle lab-compat: repr", "handle lab-compat: format"], after_cells=True),
     leaky("hidden shows", *UNHIDDEN, ["entries: repr", "vault: vars"], after_cells=True),
     leaky("attribute", *ATTRIBUTE, ["vault: vars", "vault: deep"], after_cells=True),
-    leaky("argument", *ARGUMENT, ["stdout", "frame", "captured", "rich"], cell=UNLOCK, mode="Verbose", closely=True),
+    leaky("argument", *ARGUMENT, ["stdout", "frame", "captured"], cell=UNLOCK, mode="Verbose"),
     leaky("environment", *ENVIRON, ["environment"], after_cells=True),
     leaky("answer", *ECHO, ["stdout", "frame json", "response"], cell=ECHOED),
     leaky("another", *ECHO, ["stdout", "frame json", "response"], cell="%%llm lab-compat/openai/gpt-oss-120b\nWhat is the other key?"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator_nb.secret import fingerprint
+from orchestrator_nb.secret import Hidden, fingerprint
 from orchestrator_nb.vault.digests import ROOM, Digests
 
 WORD = string.ascii_letters + string.digits + "-_"
@@ -28,7 +28,7 @@ values = st.builds(  # drawn evenly, as vendors do
 
 
 def holding(*stored):
-    return Digests(os.urandom(32)).adding((fingerprint(value), bytearray(value.encode())) for value in stored)
+    return Digests(os.urandom(32)).adding((fingerprint(value), Hidden(value)) for value in stored)
 
 
 def spelled(value, before, after, way):
@@ -95,17 +95,17 @@ def test_the_file_holds_no_piece_of_a_value_and_no_mark_twice(tmp_path):
 def test_adding_again_changes_nothing_and_a_key_that_is_at_hand_never_makes_room(tmp_path):
     value = secrets.token_hex(16)
     digests = holding(value)
-    assert digests.adding([(fingerprint(value), bytearray(value.encode()))]).groups == digests.groups
+    assert digests.adding([(fingerprint(value), Hidden(value))]).groups == digests.groups
     for _ in range(30):
         other = secrets.token_hex(16)
-        digests = digests.adding((fingerprint(v), bytearray(v.encode())) for v in (other, value))
+        digests = digests.adding((fingerprint(v), Hidden(v)) for v in (other, value))
     assert list(digests.find(value))
 
 
 def test_a_key_that_was_removed_is_still_found():
     former, now = secrets.token_hex(20), secrets.token_hex(16)
     kept = sum(
-        bool(list(holding(former).adding([(fingerprint(now), bytearray(now.encode()))]).find(former)))
+        bool(list(holding(former).adding([(fingerprint(now), Hidden(now))]).find(former)))
         for _ in range(20)
     )
     assert kept >= 18  # each misses once in 512

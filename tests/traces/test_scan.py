@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator_nb.cli import main
-from orchestrator_nb.secret import fingerprint
+from orchestrator_nb.secret import Hidden, fingerprint
 from orchestrator_nb.traces.finder import STORED, Keys
 from orchestrator_nb.traces.patterns import PATTERNS
 from orchestrator_nb.traces.scan import Finding, scan
@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 def store(home, values):
     """What a vault with these keys leaves for the scan."""
     (home / "state").mkdir(parents=True)
-    marks = Digests.load(home / "none").adding((fingerprint(value), bytearray(value.encode())) for value in values)
+    marks = Digests.load(home / "none").adding((fingerprint(value), Hidden(value)) for value in values)
     marks.save(home / "state" / "scan-default.json")
 
 
@@ -226,7 +226,7 @@ def test_figures_over_many_sets_of_keys_and_much_code(home, tmp_path, capsys):
     for seed in range(sets):
         keys = made(seed).values()
         places = leave(tmp_path / str(seed), keys)
-        marks = Digests(secrets.token_bytes(32)).adding((fingerprint(key), bytearray(key.encode())) for key in keys)
+        marks = Digests(secrets.token_bytes(32)).adding((fingerprint(key), Hidden(key)) for key in keys)
         for name, path in places.items():
             found = [one for one in scan([path], Keys((marks,))) if isinstance(one, Finding) and one.kind == STORED]
             by_value += len({one.fp for one in found})

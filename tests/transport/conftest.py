@@ -15,6 +15,9 @@ from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.http import Exchange
 from orchestrator_nb.providers.keys import StaticKeys
 from orchestrator_nb.providers.network import Network
+from orchestrator_nb.secret import Hidden, Secret
+from orchestrator_nb.vault.kdf import Pbkdf2
+from orchestrator_nb.vault.vault import Vault
 
 KEY = "sk-canary-7f3a91c2d8e4b605"
 
@@ -183,6 +186,38 @@ async def ask(url, *, stream=False, network=None, keys=None, emit=lambda _event:
         await one.aclose()
 
 
+class BoundKeys:
+    """A key for these origins only, whatever the vendor's address says."""
+
+    def __init__(self, value, *origins):
+        self.secret = Secret("lab", value, frozenset(origins))
+
+    def key_for(self, vendor):
+        return self.secret
+
+
+class VaultKeys:
+    """The same, from a vault in a file."""
+
+    def __init__(self, folder, value, *origins):
+        folder.mkdir(parents=True)
+        self.vault = Vault(folder / "default.onbv", state=folder, kdf=Pbkdf2(100_000))
+        self.vault.create(Hidden("correct horse battery"))
+        self.vault.put("LAB_KEY", "lab", Hidden(value), origins)
+
+    def key_for(self, vendor):
+        return self.vault.secret("LAB_KEY", vendor.name)
+
+
+@pytest.fixture(params=["handle", "vault"])
+def bound(request, tmp_path):
+    """A function: keys that hold this value for these origins, made by hand or in a vault."""
+    made = iter(range(1000))
+    if request.param == "handle":
+        return BoundKeys
+    return lambda value, *origins: VaultKeys(tmp_path / f"vault-{next(made)}", value, *origins)
+
+
 @pytest.fixture
 def far():
     """The tools of this folder under one name."""
@@ -204,6 +239,7 @@ def far():
                 "question",
                 "exchange",
                 "ask",
+                "VaultKeys",
             ]
         }
     )

@@ -117,7 +117,7 @@ def test_what_is_wiped_is_forgotten_and_no_whole_form_is_kept():
     value = Hidden(ODD)
     one = Forms([Sought(value, "[key]")])
     assert one.without(ODD) == "[key]"
-    kept = repr([getattr(one, f"_Forms__{name}") for name in ("heads", "beginnings", "keys", "search")])
+    kept = repr([getattr(one, f"_Forms__{name}") for name in ("heads", "beginnings", "edges", "hint", "keys", "search")])
     assert not [at for at in range(len(ODD) - 4) if ODD[at : at + 5] in kept]
     value.wipe()
     assert one.without(f"a {ODD}") == f"a {ODD}"

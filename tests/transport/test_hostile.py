@@ -295,6 +295,48 @@ def test_a_stream_over_tls_arrives_piece_by_piece_and_cancelling_closes_it(far, 
     assert run(main()) == (True, True)
 
 
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_from_https_to_plain_http_takes_no_key_along(far, tls, tmp_path, code):
+    """With each vendor's way to send a key; the key is a vault's, and it did reach the place that it is for."""
+
+    async def main():
+        async with far.serve(far.OK) as plain:
+            moved = far.http(b"", f"{code} Moved", "text/plain", f"location: {plain.url}/x")
+            async with far.serve(moved, tls=tls()) as there:
+                keys = far.VaultKeys(tmp_path / "vault", far.KEY, f"https://127.0.0.1:{there.port}")
+                how = {"keys": keys, "network": Network(ca_file=tls.ca)}
+                kinds = ["anthropic", "gemini", "openai", "openai-compatible", "mistral"]
+                told = [type(await far.ask(there.url, kind=kind, **how)) for kind in kinds]
+                return told, there.requests, plain.requests
+
+    told, asked, elsewhere = run(main())
+    assert set(told) == {errors.UnexpectedRedirect}
+    assert [far.KEY.encode() in request for request in asked] == [True] * 5
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("flaw", ["self-signed", "expired", "wrong host", "plain http"])
+def test_a_vault_s_key_is_not_sent_where_the_far_side_is_not_who_it_should_be(far, tls, tmp_path, flaw):
+    how = {
+        "self-signed": {"self_signed": True},
+        "expired": {"days": (-3, -1)},
+        "wrong host": {"hosts": ("example.com",)},
+    }
+    context = tls(**how[flaw]) if flaw in how else None
+
+    async def main():
+        async with far.serve(far.OK, tls=context) as there:
+            url = f"https://127.0.0.1:{there.port}"
+            keys = far.VaultKeys(tmp_path / "vault", far.KEY, url)
+            asked = url if context else f"http://127.0.0.1:{there.port}"
+            network = Network(ca_file=tls.ca)
+            return await far.ask(asked, keys=keys, network=network), there.requests
+
+    error, requests = run(main())
+    assert type(error) is (errors.TLSFailure if context else errors.VaultError)
+    assert requests == []
+
+
 # The environment
 
 

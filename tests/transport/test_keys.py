@@ -25,16 +25,6 @@ def run(work):
     return asyncio.run(work)
 
 
-class BoundKeys:
-    """A key for these origins only, whatever the vendor's address says: what a vault holds."""
-
-    def __init__(self, value, *origins):
-        self.secret = Secret("lab", value, frozenset(origins))
-
-    def key_for(self, vendor):
-        return self.secret
-
-
 # Where keys come from
 
 
@@ -113,11 +103,11 @@ ODD = [
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "gemini", "openai", "openai-compatible"])
-def test_of_many_odd_addresses_only_the_right_origin_gets_the_key(far, kind):
+def test_of_many_odd_addresses_only_the_right_origin_gets_the_key(far, kind, bound):
     async def main():
         got_it = []
         async with far.serve(far.OK) as there, far.serve(far.OK) as other:
-            keys = BoundKeys(far.KEY, f"http://127.0.0.1:{there.port}")
+            keys = bound(far.KEY, f"http://127.0.0.1:{there.port}")
             for odd in ODD:
                 url = odd.format(port=there.port, other=other.port)
                 for one in (there, other):
@@ -205,7 +195,7 @@ KINDS = ["anthropic", "gemini", "openai", "openai-compatible", "mistral"]
     "where", ["same", "other host", "other port", "scheme", "relative", "userinfo", "garbage", "none"]
 )
 @pytest.mark.parametrize("code", CODES)
-def test_no_redirect_is_followed_and_its_error_names_the_origin_only(far, code, where):
+def test_no_redirect_is_followed_and_its_error_names_the_origin_only(far, code, where, tmp_path):
     async def main():
         seen = []
         async with far.serve(far.OK) as other:
@@ -225,10 +215,12 @@ def test_no_redirect_is_followed_and_its_error_names_the_origin_only(far, code, 
                 writer.write(far.http(b"t0ken", f"{code} Moved", "text/plain", target))
 
             async with far.serve(answer) as there:
+                keys = far.VaultKeys(tmp_path / "vault", far.KEY, f"http://127.0.0.1:{there.port}")
                 for kind in KINDS:
                     for transport in ("thin", "httpx2"):
-                        error = await far.ask(there.url, kind=kind, network=Network(transport=transport))
+                        error = await far.ask(there.url, kind=kind, keys=keys, network=Network(transport=transport))
                         seen.append((type(error), error.verdict.again, "t0ken" in str(error), str(error)))
+                assert all(far.KEY.encode() in request for request in there.requests)
                 return seen, len(there.requests), other.requests, (there.port, other.port)
 
     seen, asked, elsewhere, (here, there) = run(main())

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 
 from vault_at_hand import OLD, vault_in
 
@@ -34,14 +35,30 @@ def fork(folder):
     with vault.lease(["A"]):
         there, here = os.pipe()
         vault._waiting.append(lambda: os.write(here, b"woken"))
+        let_go = held_by_another_thread(vault._guard)
         if (child := os.fork()) == 0:
             try:
                 os.write(here, json.dumps(of_child(vault, handle, held)).encode())
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
+        let_go.set()
         found = json.loads(os.read(there, 10_000))
     say(json.dumps({**found, "parent": vault.is_open and sum(map(len, held)) > 0}))
+
+
+def held_by_another_thread(guard):
+    """As by a save under way; the child has no such thread that would let go."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold():
+        with guard:
+            held.set()
+            let_go.wait(30)
+
+    threading.Thread(target=hold, daemon=True).start()
+    held.wait(30)
+    return let_go
 
 
 def of_child(vault, handle, held):
