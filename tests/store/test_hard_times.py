@@ -147,7 +147,7 @@ ONCE, FULL, HALF, EVER = range(1, 5)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [ONCE, FULL, HALF])
 def test_a_write_that_fails_once_is_told_and_made_good(tmp_path, shim, mode, question, clock):
-    told = disturbed(tmp_path, shim, "writing", mode, [*range(1, 60, 5)], question, clock)
+    told = disturbed(tmp_path, shim, "writing", mode, [*range(1, 60, 9)], question, clock)
     assert {kept for _, kept, _ in told.values()} == {120}
     assert mode == HALF or all(
         end.startswith("whole after 1 failures: the store cannot be written") for end, *_ in told.values()
@@ -156,7 +156,7 @@ def test_a_write_that_fails_once_is_told_and_made_good(tmp_path, shim, mode, que
 
 @pytest.mark.slow
 def test_a_disk_that_fails_for_good_ends_the_run_and_loses_nothing_acknowledged(tmp_path, shim, question, clock):
-    told = disturbed(tmp_path, shim, "writing", EVER, [*range(1, 100, 8)], question, clock)
+    told = disturbed(tmp_path, shim, "writing", EVER, [*range(1, 100, 12)], question, clock)
     assert all("the disk reports an error" in end for end, *_ in told.values())
     assert max(kept for _, kept, _ in told.values()) > 20
 

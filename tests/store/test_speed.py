@@ -73,11 +73,11 @@ def judged(figures):
 
 @pytest.mark.slow
 def test_the_store_is_quick_and_small(tmp_path, clock, question, answer):
-    figures = measured(tmp_path / "run" / "store.db", clock, question, answer, 3000)
+    figures = measured(tmp_path / "run" / "store.db", clock, question, answer, 2000)
     judged(
         {
             **figures,
-            "bytes for each byte of text": room(tmp_path / "room" / "store.db", clock, question, answer, 20_000),
+            "bytes for each byte of text": room(tmp_path / "room" / "store.db", clock, question, answer, 15_000),
         }
     )
 
