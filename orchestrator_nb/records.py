@@ -27,6 +27,7 @@ __all__ = [
     "request_record",
     "response_of",
     "response_record",
+    "usage_record",
 ]
 
 RECORD_VERSION: Final = 1
@@ -73,7 +74,7 @@ class _Writer:
             "parts": [self.part(part) for part in response.parts],
             "finish": response.finish,
             "finish_raw": self.optional(response.finish_raw),
-            "usage": _usage_record(response.usage),
+            "usage": usage_record(response.usage),
             "raw_id": self.optional(response.raw_id),
             "complete": response.complete,
             "cost_reported": _money_record(response.cost_reported),
@@ -157,7 +158,8 @@ _USUAL: Final[dict[str, Any]] = {
 """What a record leaves out. Fixed with version 1: the defaults in `Response` may change, these may not."""
 
 
-def _usage_record(usage: Usage) -> dict[str, int]:
+def usage_record(usage: Usage) -> dict[str, int]:
+    """Tokens by name; what the vendor did not say is left out."""
     return {name: count for name in _TOKENS if (count := getattr(usage, name)) is not None}
 
 

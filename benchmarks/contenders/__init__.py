@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version as installed
 from typing import Any, ClassVar, Protocol
 
-NAMES = ("raw_aiohttp", "httpx2_default", "httpx2_thin", "openai_sdk", "litellm_sdk", "ours")
+NAMES = ("raw_aiohttp", "httpx2_default", "httpx2_thin", "openai_sdk", "litellm_sdk", "ours", "ours_storeless")
 MODEL = "mock-1"
 
 

@@ -24,6 +24,8 @@ mock:
 
 
 class Contender:
+    settings = ""
+
     def __init__(self) -> None:
         self._homes = tempfile.TemporaryDirectory()
         self._sessions: dict[tuple[str, int], Session] = {}
@@ -37,7 +39,7 @@ class Contender:
 
         session = self._session(base, parallel)
         rows = [{"question": question} for question in questions]
-        plan = session.plan("{{ question }}", [f"mock/{MODEL}"], over=rows, stream=stream)
+        plan = session.plan("{{ question }}", [f"mock/{MODEL}"], over=rows, stream=stream, source="live")
         run = await session.arun(plan, parallel=parallel)
         built = frame(run)
         for error in dict.fromkeys(built["error"].dropna()):
@@ -51,7 +53,7 @@ class Contender:
             (home / "config").mkdir(parents=True)
             vendor = VENDOR.format(base=base, parallel=parallel, model=MODEL)
             (home / "config" / "models.yaml").write_text(vendor)
-            (home / "config" / "config.yaml").write_text(f"limits: {{parallel: {parallel}}}\n")
+            (home / "config" / "config.yaml").write_text(f"limits: {{parallel: {parallel}}}\n{self.settings}")
             self._sessions[base, parallel] = Session.open(
                 home=home, cwd=home, environ={"MOCK_KEY": "mock-key-of-no-value"}
             )

@@ -65,8 +65,12 @@ class Answers:
         except StoreError:  # a damaged page: not served, and asked again
             return []
 
-    def put(self, request: Request, response: Response, *, good: bool = True, durable: bool = False) -> int | None:
+    def put(
+        self, request: Request, response: Response, *, good: bool = True, durable: bool = False, known: bool = False
+    ) -> int | None:
         """Keep an answer; its number, or ``None`` when JSON cannot hold it. On disk soon, and served from now on if it is whole and ``good``.
+
+        ``known``: the question was handed over before.
 
         Raises `StoreError` when writing fails.
         """
@@ -88,10 +92,8 @@ class Answers:
         if served:
             with self._lock:
                 self._unwritten[key, space] = number, written, at
-        self._database.put(
-            request_row(request, keep=self._keep_prompts),
-            Row("answers", values, durable, partial(self._forget, key, space, number) if served else None),
-        )
+        rows = [Row("answers", values, durable, partial(self._forget, key, space, number) if served else None)]
+        self._database.put(*([] if known else [request_row(request, keep=self._keep_prompts)]), *rows)
         return number
 
     def _forget(self, key: str, space: str, number: int) -> None:

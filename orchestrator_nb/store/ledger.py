@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
 from orchestrator_nb.calls import Response, Source, Usage
 from orchestrator_nb.canonical import canonical
 from orchestrator_nb.errors import StoreError
+from orchestrator_nb.records import usage_record
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.store.answers import Answers, numbers, request_row, space_of
 from orchestrator_nb.store.database import Database
@@ -74,9 +75,8 @@ class Ledger:
         if self._database.problem:
             self._database.retry()
         planned = list(items)
-        paid = any(
-            not item.request.model.vendor.simulated and not item.request.model.vendor.is_local for item in planned
-        )
+        vendors = {id(item.request.model.vendor): item.request.model.vendor for item in planned}
+        paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())
         run = _Open(next(self._numbers), durable=paid)
         self._open[run_id] = run
         at, written = self._database.clock.wall(), canonical({**about, "items": len(planned), "durable": paid})
@@ -138,7 +138,7 @@ class Ledger:
     ) -> None:
         """An attempt has ended. ``billed`` "maybe" is charged at its worst case; ``usd`` None with "yes" is a cost nobody knows. ``outcome`` is ok or an error's kind."""
         told = {
-            "billed": billed, "usd": money(usd), "outcome": outcome, "usage": asdict(usage) if usage else None,
+            "billed": billed, "usd": money(usd), "outcome": outcome, "usage": usage_record(usage) if usage else None,
             "request_id": request_id, "status": status, "at": self._database.clock.wall(),
         }  # fmt: skip
         written = canonical({name: value for name, value in told.items() if value is not None})
@@ -164,7 +164,7 @@ class Ledger:
         if call.answer is None or call.source == "cache":
             return None
         good = call.error is None and call.source != "replay"
-        return self._answers.put(call.item.request, call.answer, good=good, durable=run.durable)
+        return self._answers.put(call.item.request, call.answer, good=good, durable=run.durable, known=True)
 
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
