@@ -18,7 +18,8 @@ from orchestrator_nb.cli.outputs import difference
 from orchestrator_nb.errors import UserError
 
 INSTALL: Final = "to run notebooks, install what JupyterLab needs: pip install 'orchestrator-nb[lab]'"
-_SECRETS: Final = ("_API_KEY", "_AUTH_TOKEN", "_ACCESS_TOKEN", "_SECRET_ACCESS_KEY")
+_SECRETS: Final = ("_KEY", "_KEY_ID", "_TOKEN", "_SECRET", "_PASSWORD")
+"""How the names of variables end that hold what nobody needs for a replay."""
 _OURS: Final = "ORCHESTRATOR_NB_"
 
 

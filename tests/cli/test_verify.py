@@ -19,7 +19,7 @@ CELLS = [
     "%%llm one << sonnet\nWhy is the sky blue?",
     "%%llm many << sonnet flash --repeat 2 --source live\nName a metal.",
     "many[['model', 'text', 'cost_usd', 'latency_s', 'run_id']], object()",
-    "import os\n[name for name in os.environ if name.endswith('_API_KEY')]",
+    "import os\n[name for name in os.environ if name.startswith('OTHER_')]",
     "%%llm anthropic/sim-400 --on-error return --source record\nSay it.",
 ]
 
@@ -55,7 +55,7 @@ def test_a_recorded_notebook_is_equal_and_a_changed_prompt_is_shown(onb, tmp_pat
     nbformat.write(before, path)
     saved = path.read_bytes()
 
-    done = onb("verify", "study.ipynb", OTHER_API_KEY="sk-other-0123456789", ORCHESTRATOR_NB_SOURCE="live")
+    done = onb("verify", "study.ipynb", OTHER_API_KEY="sk-other-0123456789", OTHER_TOKEN="hf-0123456789", ORCHESTRATOR_NB_SOURCE="live")
     assert done.stdout == "study.ipynb: equal. The outputs of 8 code cells are the saved ones, in both replays.\n"
     assert (done.returncode, done.stderr) == (0, "")
     assert path.read_bytes() == saved

@@ -83,7 +83,7 @@ def test_quotes_group_and_a_backslash_escapes_only_a_quote_or_itself():
         ("--grid =[1]", "--grid takes NAME=EXPR"),
         ("a.b << sonnet", "'a.b' is not a name"),
         ("class << sonnet", "'class' is not a name"),
-        ("--fresh", "unknown option '--fresh'"),
+        ("--freshest", "unknown option '--freshest'; did you mean '--fresh'?"),
         ("-c talk", "unknown option '-c'"),
     ],
 )
