@@ -44,35 +44,42 @@ def onb(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_recorded_notebook_is_equal_and_a_changed_prompt_is_shown(onb, tmp_path, monkeypatch):
+def test_of_a_recorded_notebook_only_the_changed_cells_differ(onb, tmp_path, monkeypatch):
     import nbclient
 
     monkeypatch.chdir(tmp_path)
-    path, before = tmp_path / "study.ipynb", made(tmp_path / "study.ipynb", *CELLS)
-    before.cells[4].source = CELLS[4].replace(" --source live", "")
-    nbclient.NotebookClient(before, timeout=60).execute()
-    before.cells[4].source = CELLS[4]  # which replays all the same
-    nbformat.write(before, path)
-    saved = path.read_bytes()
+    notebook = made(tmp_path / "study.ipynb", *CELLS)
+    notebook.cells[4].source = CELLS[4].replace(" --source live", "")
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    notebook.cells[4].source = CELLS[4]  # which replays all the same
+    notebook.cells[3].source = "%%llm one << sonnet\nWhy is the sky red?"
+    notebook.cells.append(nbformat.v4.new_code_cell("import random\nrandom.random()"))
+    nbformat.write(notebook, tmp_path / "study.ipynb")
 
-    done = onb("verify", "study.ipynb", OTHER_API_KEY="sk-other-0123456789", OTHER_TOKEN="hf-0123456789", ORCHESTRATOR_NB_SOURCE="live")
-    assert done.stdout == "study.ipynb: equal. The outputs of 8 code cells are the saved ones, in both replays.\n"
-    assert (done.returncode, done.stderr) == (0, "")
-    assert path.read_bytes() == saved
-
-    before.cells[3].source = "%%llm one << sonnet\nWhy is the sky red?"
-    before.cells[6].source = "import random\nrandom.random()"
-    nbformat.write(before, tmp_path / "changed.ipynb")
-    done = onb("verify", "changed.ipynb", "--tape", "study.jsonl")
+    secrets = {"OTHER_API_KEY": "sk-other-0123456789", "OTHER_TOKEN": "hf-0123456789"}
+    done = onb("verify", "study.ipynb", **secrets, ORCHESTRATOR_NB_SOURCE="live")
     *shown, verdict = done.stdout.splitlines()
-    assert done.returncode == 1
+    assert (done.returncode, done.stderr) == (1, "")
     assert (
         verdict
-        == "changed.ipynb: different. Of 8 code cells, 2 differ from what is saved; 1 differs between two replays."
+        == "study.ipynb: different. Of 9 code cells, 2 differ from what is saved; 1 differs between two replays."
     )
     assert shown[0] == "code cell 4 differs, saved and replayed: %%llm one << sonnet"
     assert any("ReplayMiss" in line and "'Why is the sky blue?'" in line for line in shown)
-    assert "code cell 7 differs, one replay and the next: import random" in shown
+    assert "code cell 9 differs, one replay and the next: import random" in shown
+
+
+@pytest.mark.slow
+def test_an_equal_notebook_is_said_to_be_in_one_line_and_stays_as_it_is(onb, tmp_path):
+    notebook = made(tmp_path / "sum.ipynb", "1 + 1")
+    result = nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=7)
+    notebook.cells[0].outputs = [result]
+    nbformat.write(notebook, tmp_path / "sum.ipynb")
+    saved = (tmp_path / "sum.ipynb").read_bytes()
+    done = onb("verify", "sum.ipynb")
+    assert done.stdout == "sum.ipynb: equal. The outputs of 1 code cell are the saved ones, in both replays.\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "sum.ipynb").read_bytes() == saved
 
 
 def test_what_is_no_notebook_and_what_is_not_installed_is_one_sentence(tmp_path, monkeypatch):
