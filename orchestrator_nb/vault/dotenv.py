@@ -21,12 +21,16 @@ MAX_BYTES: Final = 64 * 1024
 
 _ASSIGNMENT: Final = re.compile(rb"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*")
 _NOTHING: Final = re.compile(rb"[ \t]*(?:#.*)?\r?")
+_OPENS: Final = re.compile(rb"<<|\\\r?$|[({\[]\s*$")
+"""What goes on in the next lines: a here-document, a continued line, an open bracket."""
 _COMMENT: Final = re.compile(rb"(?<=[ \t])#")
 _QUOTED: Final = {
     b"'": re.compile(rb"'([^']*)'"),
     b'"': re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL),
     b"`": re.compile(rb"`([^`]*)`"),
 }
+_LIKELY: Final = re.compile(r"(?i)(?:^|_)(?:API|APIKEY|KEY|TOKEN|SECRET|PAT)$")
+_MOST_LINES: Final = 6
 _EXPANDED: Final = re.compile(rb"[$`\\]")
 _EXPANDED_PLAIN: Final = re.compile(rb"[$`\\\"']")
 _REFERENCE: Final = "it has signs that some programs replace ($ ` \\ or quotes), and here nothing is replaced"
@@ -43,10 +47,31 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What a file has: what was asked for, by name, and the number of other variables, of which nothing is kept."""
+    """What a file has: what was asked for, by name, and the number of other variables, of which nothing is kept but names that are like a key's, in ``likely``.
+
+    ``passed`` are the lines that are no NAME=value; from line ``unread`` on (0: none) nothing was read, as something is opened there and never closed.
+    """
 
     found: dict[str, Found] = field(default_factory=dict)
     others: int = 0
+    likely: tuple[str, ...] = ()
+    passed: tuple[int, ...] = ()
+    unread: int = 0
+
+    def odd(self) -> list[str]:
+        """What was not read, in words."""
+        said = []
+        if self.passed:
+            lines = [*map(str, self.passed[:_MOST_LINES]), *["more"] * (len(self.passed) > _MOST_LINES)]
+            one = len(self.passed) == 1
+            listed = lines[0] if one else f"{', '.join(lines[:-1])} and {lines[-1]}"
+            was = "was passed over: it is" if one else "were passed over: they are"
+            said.append(f"line{'' if one else 's'} {listed} {was} no NAME=value.")
+        if self.unread:
+            said.append(
+                f"from line {self.unread} on nothing was read: a quote, or what else goes over several lines, is opened there and never closed."
+            )
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +82,16 @@ class _Assignment:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """A line that is no assignment; ``open`` when what follows it may belong to it."""
+
+    line: int
+    open: bool
+
+
 def read(path: Path, wanted: Collection[str]) -> Variables:
-    """The ``wanted`` variables of a file. Raises `UserError`, with the line, for a file that is none of this kind."""
+    """The ``wanted`` variables of a file. Raises `UserError` for a file that is none of this kind."""
     return parse(_content(path), wanted, path.name)
 
 
@@ -92,16 +125,20 @@ def _variables(data: bytearray, wanted: frozenset[str]) -> Variables | str:
         return f" is larger than {MAX_BYTES // 1024} KiB; that is no .env file."
     if b"\0" in data:
         return " is not a text in UTF-8; save it as one."
-    variables = Variables(others=0)
-    others = 0
-    for assignment in _assignments(data, wanted):
-        if isinstance(assignment, str):
-            return assignment
-        if assignment.name in wanted:
-            variables.found[assignment.name] = _with(variables.found.get(assignment.name), assignment)
+    found: dict[str, Found] = {}
+    others: list[str] = []
+    passed: list[int] = []
+    unread = 0
+    for part in _parts(data, wanted):
+        if isinstance(part, _Odd):
+            passed += [part.line] * (not part.open)
+            unread = part.line * part.open
+        elif part.name in wanted:
+            found[part.name] = _with(found.get(part.name), part)
         else:
-            others += 1
-    return Variables(variables.found, others)
+            others.append(part.name)
+    likely = dict.fromkeys(name for name in others if _LIKELY.search(name))
+    return Variables(found, len(others), tuple(likely), tuple(passed), unread)
 
 
 def _with(before: Found | None, now: _Assignment) -> Found:
@@ -114,25 +151,30 @@ def _with(before: Found | None, now: _Assignment) -> Found:
     return Found(None, lines, before.why or now.why or "it stands there more than once, with different values")
 
 
-def _assignments(data: bytearray, wanted: frozenset[str]) -> Iterator[_Assignment | str]:
-    """Each assignment in turn; a text instead is what is wrong with the file, and the end."""
+def _parts(data: bytearray, wanted: frozenset[str]) -> Iterator[_Assignment | _Odd]:
+    """Each assignment and each odd line in turn. Ends where something is opened and not closed: what follows may be a part of it."""
     at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     while at < len(data):
-        line = data.count(b"\n", 0, at) + 1
+        line, end = data.count(b"\n", 0, at) + 1, _end_of_line(data, at)
         if (head := _ASSIGNMENT.match(data, at)) is None:
-            end = _end_of_line(data, at)
             if not _NOTHING.fullmatch(data, at, end):
-                yield f", line {line}: this is no NAME=value."
+                odd = _Odd(line, open=_goes_on(data, at, end))
+                yield odd
+                if odd.open:
+                    return
+        else:
+            name = head[1].decode()
+            value, end, why = _value(data, head.end(), keep=name in wanted)
+            if end < 0:
+                yield _Assignment(name, line, None, "its quote is never closed")
+                yield _Odd(line, open=True)
                 return
-            at = end + 1
-            continue
-        name = head[1].decode()
-        value, end, why = _value(data, head.end(), keep=name in wanted)
-        if end < 0:
-            yield f", line {line}: a quote is never closed."
-            return
-        yield _Assignment(name, line, value, why)
+            yield _Assignment(name, line, value, why)
         at = end + 1
+
+
+def _goes_on(data: bytearray, at: int, end: int) -> bool:
+    return _OPENS.search(data, at, end) is not None or any(data.count(quote, at, end) % 2 for quote in _QUOTED)
 
 
 def _end_of_line(data: bytearray, at: int) -> int:

@@ -23,11 +23,15 @@ from probe import chain, deep, needles
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # also destructors are interrupted here
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # also destructors are interrupted here
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 HOME = str(Path(orchestrator_nb.__file__).parent)
+
+
 class Trip:
     """Raises ``error`` at the n-th line of ours, on the thread that it is set for."""
 

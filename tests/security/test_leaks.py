@@ -160,7 +160,7 @@ def fault_cases(whole, keys):
                 "mode": MODES[turn],
                 "cell": f"%%llm lab-{vendor}/sim-{fault} -o max_tokens 400{plain}\nSay it.",
                 "looks": turn == 2 or not whole,
-                "closely": number % (4 if whole else 30) == 2,
+                "closely": number % 4 == 2 if whole else number == 2 and keys == "vault",
                 "after_cells": number % (8 if whole else 40) == 2,
             }
 
@@ -173,7 +173,7 @@ def cases(whole, keys):
             {
                 "mode": MODES[turn],
                 "after_cells": turn == 2 and (whole or number % 9 == 2),
-                "closely": whole or number % 9 == 2,
+                "closely": whole or (number == 11 and keys == "vault"),
                 **case,
             }
             for number, case in enumerate(others)

@@ -53,12 +53,20 @@ REFUSED = {
     "UTF-16": "KEY=abc".encode("utf-16"),
     "too large": "#" * MAX_BYTES + "\n",
     "1 MiB": f"KEY={'a' * (1 << 20)}",
-    "open quote": f'A=1\nKEY="{K}\nB=2\n',
-    "shell script": "if true; then\nKEY=x\nfi\n",
-    "here document": "cat <<EOF\nKEY=x\nEOF\n",
-    "YAML": "KEY: x\n",
-    "name alone": "export KEY\n",
-    "no name": "=x\n",
+}
+ODD = {
+    "a note": (f"this is a note\nKEY={K}\n", [1], 0),
+    "name alone": (f"KEY={K}\nexport KEY\nA=1", [2], 0),
+    "no name and YAML": (f"=x\nKEY: x\nKEY={K}\n", [1, 2], 0),
+    "dashes in a name": (f"MY-NAME=1\nKEY={K}\n", [1], 0),
+    "a quote that is never closed": (f"KEY={K}\nA='{K}\nKEY=no", [], 2),
+}
+OPEN = {
+    "its own quote": f'A=1\nKEY="{K}\nB=2\n',
+    "a quote before it": f'NOTE "so\nKEY={K}\n',
+    "here document": f"cat <<EOF\nKEY={K}\nEOF\n",
+    "continued line": f"run \\\nKEY={K}\n",
+    "bracket": f"f() {{\nKEY={K}\n}}\n",
 }
 
 
@@ -144,11 +152,35 @@ def test_lines_are_those_of_an_editor():
     assert found.lines == (6, 7)
 
 
-def test_an_error_names_the_line(tmp_path):
+@pytest.mark.parametrize("shape", ODD)
+def test_an_odd_line_is_passed_over_and_named(shape, quiet):
+    text, passed, unread = ODD[shape]
+    found = parsed(text)
+    assert found.found["KEY"].value == Hidden(K)
+    assert (list(found.passed), found.unread) == (passed, unread)
+    assert K not in repr(found.odd())
+    assert quiet == []
+
+
+@pytest.mark.parametrize("shape", OPEN)
+def test_nothing_is_read_behind_what_is_opened_and_never_closed(shape):
+    found = parsed(OPEN[shape])
+    assert "KEY" not in found.found or found.found["KEY"].value is None
+    assert found.unread == 1 + (shape == "its own quote")
+
+
+def test_odd_lines_and_names_like_a_keys_are_told(tmp_path):
     path = tmp_path / ".env"
-    path.write_text("A=1\nB=2\nthis is a note\n")
-    with pytest.raises(UserError, match=r"\.env, line 3: this is no NAME=value"):
-        read(path, ["A"])
+    path.write_text("A=1\nHF_TOKEN=x\nthis is a note\n")
+    found = read(path, ["A"])
+    assert found.odd() == ["line 3 was passed over: it is no NAME=value."]
+    assert (found.others, found.likely) == (1, ("HF_TOKEN",))
+    many = parsed("odd\n" * 9 + "more 'still\n")
+    assert many.odd()[0] == "lines 1, 2, 3, 4, 5, 6 and more were passed over: they are no NAME=value."
+    assert many.odd()[1].startswith("from line 10 on nothing was read")
+
+
+def test_what_is_no_file_is_said(tmp_path):
     with pytest.raises(UserError, match="No such file"):
         read(tmp_path / "nowhere", ["A"])
     with pytest.raises(UserError, match="is not a file"):
