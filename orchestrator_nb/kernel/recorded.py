@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -130,6 +131,8 @@ class Book:
             return
         if call.source in {"cache", "replay"} and call.recorded != "simulated" and call.answer:
             self._spent += Spent(saved=call.answer.cost.usd or ZERO)
+        if place != index:
+            call = replace(call, id=f"{self._run}-{place}")
         with self._watched():
             self._ledger.finished(self._run, place, call)
 

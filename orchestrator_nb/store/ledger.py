@@ -99,7 +99,7 @@ class Ledger:
         request = item.request
         about = {"model": request.model.ref, "row": item.row, "repeat": item.repeat}
         if self._keep_prompts and item.inputs:
-            about["inputs"] = {str(name): shown(value) for name, value in item.inputs.items()}
+            about["inputs"] = [[str(name), shown(value)] for name, value in item.inputs.items()]  # in their order
         written, key = canonical(about), request.key
         values = (run, number, written, seal("items", run, number, key, written), bytes.fromhex(key))
         return request_row(request, keep=self._keep_prompts), Row("items", values)

@@ -152,7 +152,7 @@ def _place(run: int, number: int, key: str | None, request: Any, written: str, s
     told = json.loads(written)
     sound = isinstance(request, str) and digest(request) == key  # a flipped bit can make bytes of a text
     record = json.loads(request) if request is not None and sound else None
-    place = CallTold(number, told["model"], key, told["row"], told["repeat"], told.get("inputs", {}), record)
+    place = CallTold(number, told["model"], key, told["row"], told["repeat"], dict(told.get("inputs", ())), record)
     return replace(place, damaged=request is not None and not sound)
 
 
