@@ -124,7 +124,7 @@ def test_the_simulator_answers_anew_and_is_never_taken_for_a_model(opened, lab):
         frame = session.compare("How?", ["lab/one", "sonnet"])
         assert set(frame["source"]) == {"simulated"}
         assert set(frame["attempts"]) == {1}
-        assert live not in frame["text"].tolist()
+        assert not frame["text"].eq(live).any()
     session.simulate(False)
     assert session.store.answers.find(frame["key"][1], "live") is None
     assert session.store.answers.find(frame["key"][1], "simulated") is not None

@@ -1,0 +1,81 @@
+"""The process is killed in the middle of a long run, again and again: no recorded answer is lost, and next to nothing is asked twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from orchestrator_nb import Session
+
+PARALLEL = 20
+CHILD = """
+import sys
+from orchestrator_nb import Session
+home, size = sys.argv[1], int(sys.argv[2])
+with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": home}) as session:
+    begun = len(session.runs()) > 0
+    rows = [{"n": n} for n in range(size)]
+    session.run(session.rest() if begun else session.plan("{{ n }}", ["lab/one"], over=rows), parallel=20)
+"""
+
+
+def killed(home, lab, size, kill_at):
+    """One process, killed once ``kill_at`` questions have arrived, or left to its end; whether it was killed."""
+    reached = threading.Event()
+    lab.heard = lambda _prompt: reached.set() if kill_at is not None and len(lab.asked) >= kill_at else None
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(home), str(size)], stderr=subprocess.PIPE)
+    try:
+        while child.poll() is None and not reached.wait(0.01):
+            """Until the moment has come."""
+        if child.poll() is None:
+            os.kill(child.pid, signal.SIGKILL)
+        _, said = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert reached.is_set() or child.returncode == 0, said.decode()
+    return child.returncode == -signal.SIGKILL
+
+
+def recorded(home):
+    """The answers in the store, by place."""
+    with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": str(home)}) as session:
+        return {
+            place.number: place.response.text
+            for place in session.store.ledger.run(session.runs()["run"][0])[1]
+            if place.response
+        }
+
+
+def ordeal(home, lab, size, kills, seed):
+    """Kills at random moments, then the rest in peace; how many were asked too often."""
+    chance, before = random.Random(seed), {}
+    for _ in range(kills):
+        left = size - len(before)
+        if left <= PARALLEL:
+            break
+        assert killed(home, lab, size, len(lab.asked) + chance.randrange(1, max(2, min(left, 2 * size // kills))))
+        after = recorded(home)
+        assert before.items() <= after.items(), "an answer that was recorded is gone"
+        before = after
+    assert not killed(home, lab, size, None)
+    after = recorded(home)
+    assert before.items() <= after.items()
+    assert len(after) == size
+    return len(lab.asked) - size
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_five_times_loses_nothing_and_asks_little_twice(home, lab):
+    assert ordeal(home, lab, 1_000, kills=5, seed=4) <= 5 * PARALLEL
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_fifty_kills(home, lab, seed):
+    extra = ordeal(home, lab, 1_000, kills=5, seed=seed)
+    print(f"seed {seed}: {extra} asked twice, {5 * PARALLEL} allowed")
+    assert extra <= 5 * PARALLEL
