@@ -46,7 +46,7 @@ class Line:
     def record(self) -> Any:
         """Question, outcome and times. Raises `ValueError`."""
         try:
-            record = json.loads(self.data, parse_constant=_no_json)
+            record = _JSON.decode(self.data.decode("ascii"))
         except RecursionError:
             raise ValueError("it nests too deeply.") from None
         if not isinstance(record, dict):
@@ -56,6 +56,9 @@ class Line:
 
 def _no_json(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_no_json)
 
 
 @dataclass(frozen=True, slots=True)
