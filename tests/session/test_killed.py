@@ -77,5 +77,5 @@ def test_a_run_that_is_killed_five_times_loses_nothing_and_asks_little_twice(hom
 @pytest.mark.parametrize("seed", range(10))
 def test_fifty_kills(home, lab, seed):
     extra = ordeal(home, lab, 1_000, kills=5, seed=seed)
-    print(f"seed {seed}: {extra} asked twice, {5 * PARALLEL} allowed")
+    print(f"seed {seed}: {extra} asked twice, {5 * PARALLEL} allowed")  # noqa: T201
     assert extra <= 5 * PARALLEL

@@ -1,0 +1,61 @@
+"""``onb runs`` and ``onb store`` say what was asked, and look after the file."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator_nb import Session
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    with Session.open(cwd=folder, environ={"ORCHESTRATOR_NB_HOME": str(folder)}) as session:
+        session.simulate(True)
+        session.compare("Name a metal.", ["sonnet", "flash"])
+    return folder
+
+
+def onb(home, *words):
+    environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(home)}
+    command = [sys.executable, "-m", "orchestrator_nb", *words]
+    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_runs_are_listed_shown_and_exported(home, tmp_path):
+    [run] = [json.loads(line) for line in onb(home, "runs", "list", "--json").stdout.splitlines()]
+    assert run["calls"] == 2
+    assert run["run"] in onb(home, "runs", "list").stdout
+    assert "2 calls: 2 simulated" in onb(home, "runs", "show").stdout
+    rows = [
+        json.loads(line) for line in onb(home, "runs", "export", run["run"], "--format", "jsonl").stdout.splitlines()
+    ]
+    assert [row["provider"] for row in rows] == ["anthropic", "gemini"]
+    out = tmp_path / "rows.csv"
+    assert onb(home, "runs", "export", "-o", str(out)).returncode == 0
+    assert out.read_text().startswith("run_id,call_id,")
+
+
+def test_the_file_is_found_checked_shrunk_and_saved(home, tmp_path):
+    assert onb(home, "store", "path").stdout.strip() == str(home / "data" / "store.db")
+    checked = onb(home, "store", "check")
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "sound")
+    assert "after" in onb(home, "store", "vacuum").stdout
+    assert "2 answers" in onb(home, "store", "salvage", str(tmp_path / "new.db")).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("runs", "show", "nothing"), 2, "onb: there is no run 'nothing'; onb runs list"),
+        (("runs", "resume"), 2, "nothing is left to ask"),
+        (("ask", "x", "-m", "sonnet", "--fresh", "--source", "replay=t"), 2, "--fresh asks a model"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(home, words, code, says):
+    done = onb(home, *words)
+    assert done.returncode == code
+    assert says in done.stderr
