@@ -28,7 +28,7 @@ class _Group(click.Group):
             sys.exit(1)  # the reader of our pipe has seen enough
         except OSError as error:
             _fail(f"{error.filename or 'the output'} cannot be used: {error.strerror}.", 1)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter is what click's questions make of it
             _fail("interrupted", 130)
 
 

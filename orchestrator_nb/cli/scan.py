@@ -17,7 +17,7 @@ from orchestrator_nb.cli.app import main
 from orchestrator_nb.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator_nb.traces.finder import Finder
+    from orchestrator_nb.traces.finder import Keys
     from orchestrator_nb.traces.places import Note
     from orchestrator_nb.traces.scan import Finding
 
@@ -39,7 +39,7 @@ def scan(paths: tuple[Path, ...], everything: bool, as_json: bool) -> None:
     Without PATH: this folder and IPython's history. Keys of your vaults are found by their digests, without a password; others by their looks.
     Places and fingerprints are shown, never a key. Exit code 1 when something was found.
     """
-    found, _ = _look(paths, everything=everything, as_json=as_json)
+    found = _look(paths, everything=everything, as_json=as_json)
     sys.exit(1 if found else 0)
 
 
@@ -54,11 +54,11 @@ def scrub(paths: tuple[Path, ...], everything: bool, yes: bool) -> None:
     """
     from orchestrator_nb.traces.scrub import paths_of, scrub  # help must not wait for it
 
-    found, finder = _look(paths, everything=everything)
+    found = _look(paths, everything=everything)
     if not (files := paths_of(found)) or not _agreed(len(files), yes=yes):
         return
     left = False
-    for outcome in scrub(files, finder):
+    for outcome in scrub(files, _finder()):  # a key may have been removed while the question stood there
         left = left or hasattr(outcome, "why")
         click.echo(_shown(outcome))
     click.echo("If one of these files was synced or shared, replace its keys at their vendors.", err=True)
@@ -73,14 +73,12 @@ def _agreed(files: int, *, yes: bool) -> bool:
     return click.confirm(f"Replace the keys in {files} file{'s' * (files > 1)} by [key fp:…]?", err=True)
 
 
-def _look(paths: tuple[Path, ...], *, everything: bool, as_json: bool = False) -> tuple[list[Finding], Finder]:
+def _look(paths: tuple[Path, ...], *, everything: bool, as_json: bool = False) -> list[Finding]:
     """Scan, show each place as it is found, and say how it went in one line."""
-    from orchestrator_nb.config.paths import Paths
-    from orchestrator_nb.traces.finder import stored_in
     from orchestrator_nb.traces.places import Note, of_user
     from orchestrator_nb.traces.scan import scan
 
-    finder, progress = stored_in(Paths.find(os.environ).state), _Progress()
+    finder, progress = _finder(), _Progress()
     places = paths or (Path(), *of_user(os.environ, Path.home()))
     found: list[Finding] = []
     notes: list[Note] = []
@@ -94,11 +92,21 @@ def _look(paths: tuple[Path, ...], *, everything: bool, as_json: bool = False) -
     progress.clear()
     _tell(notes)
     click.echo(_summary(found, progress.files, vaults=len(finder.digests)), err=True)
-    return found, finder
+    return found
+
+
+def _finder() -> Keys:
+    """Knows what the vaults hold now."""
+    from orchestrator_nb.config.paths import Paths
+    from orchestrator_nb.traces.finder import stored_in
+
+    paths = Paths.find(os.environ)
+    return stored_in(paths.state, paths.vault().parent)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:
-    return asdict(finding) | {"path": str(finding.path)}
+    facts = asdict(finding) | {"path": str(finding.path)}
+    return facts | {"fingerprint": f"fp:{facts.pop('fp')}"}
 
 
 def _shown(thing: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
 from pathlib import Path
 
 import pandas as pd
@@ -22,5 +21,6 @@ def table(paths: Sequence[str], state: Path, say: Callable[[str], None]) -> pd.D
     for note in seen:
         if isinstance(note, Note):
             say(plain(str(note)))
-    rows = [tuple(map(str, astuple(found))) for found in seen if not isinstance(found, Note)]
+    # fingerprints as %vault list has them, to be joined
+    rows = [(str(one.path), one.place, one.kind, f"fp:{one.fp}") for one in seen if not isinstance(one, Note)]
     return pd.DataFrame(rows, columns=["file", "place", "key", "fingerprint"])

@@ -19,6 +19,7 @@ _BESIDE: Final = ("-wal", "-journal")
 _HISTORY: Final = {"history": ("source", "source_raw"), "output_history": ("output",)}
 """The tables of IPython in which there are texts: https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.history.html"""
 _WAIT_S: Final = 10.0
+_LARGEST_VALUE: Final = 64 * 2**20
 _BLOCK: Final = 4 * 2**20
 _OVERLAP: Final = 32 * 2**10
 
@@ -52,6 +53,7 @@ def belongs_to_another(path: Path) -> bool:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     base = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, timeout=_WAIT_S)
+    base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)  # a column may be computed, and as large as it likes
     base.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     return base
 

@@ -6,14 +6,18 @@ import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from orchestrator_nb.errors import VaultError
 from orchestrator_nb.needles import SHORTEST
 from orchestrator_nb.secret import Hidden, fingerprint
 from orchestrator_nb.traces.patterns import PATTERNS, Pattern
 from orchestrator_nb.vault.digests import Digests
+from orchestrator_nb.vault.files import read
+from orchestrator_nb.vault.format import read_header
 
 STORED: Final = "stored key"
 
@@ -43,23 +47,26 @@ class Finder(ABC):
             text = f"{text[: found.start]}[key fp:{found.fp}]{text[found.end :]}"
         return text
 
-    def only_stored(self) -> Finder:
-        """The same without what only looks like a key."""
+    def only_held(self) -> Finder:
+        """The same without what is in no vault now: whatever only looks like a key, or was removed or replaced."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Keys(Finder):
-    """The keys of vaults, and what looks like one. A key that is stored is named so, whatever it looks like."""
+    """The keys of vaults, and what looks like one. A key that is stored is named so, whatever it looks like. ``held``: only those that are in a vault now."""
 
     digests: tuple[Digests, ...]
     patterns: tuple[Pattern, ...] = field(default=PATTERNS, repr=False)
+    held: bool = False
 
     def find(self, text: str) -> list[Found]:
         """The keys from left to right; none overlaps another."""
         found: list[Found] = []
         for digests in self.digests:
-            hits = (Found(hit.start, hit.end, STORED, hit.fp) for hit in digests.find(text))
+            hits = (
+                Found(hit.start, hit.end, STORED, hit.fp) for hit in digests.find(text) if hit.held or not self.held
+            )
             found += [hit for hit in hits if _free(hit.start, hit.end, found)]
         for pattern in self.patterns:
             for start, end in pattern.find(text):
@@ -67,19 +74,27 @@ class Keys(Finder):
                     found.append(Found(start, end, pattern.name, fingerprint(text[start:end])))
         return sorted(found, key=lambda one: one.start)
 
-    def only_stored(self) -> Finder:
-        """The same without the patterns."""
-        return Keys(self.digests, ())
+    def only_held(self) -> Finder:
+        """The same without the patterns and former keys."""
+        return Keys(self.digests, (), held=True)
 
 
 def _free(start: int, end: int, found: list[Found]) -> bool:
     return all(end <= other.start or other.end <= start for other in found)
 
 
-def stored_in(state: Path) -> Keys:
-    """Looks for the keys of all profiles, whose marks stand in the folder ``state``, and for what looks like a key."""
-    loaded = (Digests.load(path) for path in sorted(state.glob("scan-*.json")))
+def stored_in(state: Path, vaults: Path | None = None) -> Keys:
+    """Looks for the keys of all profiles, whose marks stand in the folder ``state``, and for what looks like a key. ``vaults``: where their vaults are; without it none counts as held."""
+    loaded = (Digests.load(path, _saved(path, vaults)) for path in sorted(state.glob("scan-*.json")))
     return Keys(tuple(digests for digests in loaded if digests))
+
+
+def _saved(marks: Path, vaults: Path | None) -> bytes:
+    """Tells this save of the vault from all others; nothing where there is no vault that could be opened."""
+    if vaults is not None:
+        with suppress(VaultError):
+            return read_header(read(vaults / f"{marks.stem.removeprefix('scan-')}.onbv")).bound()
+    return b""
 
 
 class Word(Finder):

@@ -53,7 +53,7 @@ def _begins(name: str, *beginnings: str, then: str) -> Iterator[Pattern]:
 
 
 _NAMED: Final = re.compile(
-    r"""(?i:key|token|secret|bearer|authorization|credential)["']?(?:\]|\s)*(?:[:=,(]|\s|=>|\\"|")\s*(?:bearer\s+)?(?:\\?["'])?"""
+    r"""(?i:key|token|secret|bearer|authorization|credential)["']?(?:\]|\s){0,8}(?:[:=,(]|\s|=>|\\"|")\s{0,8}(?:bearer\s{1,8})?(?:\\?["'])?"""
     r"(?=[A-Za-z]*\d)([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{48}|[0-9a-f]{64}"
     r"|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{32}|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{40}|(?=[0-9]*[a-zA-Z])[A-Za-z0-9]{64})(?![\w/+=-])",
     re.ASCII,
@@ -96,7 +96,9 @@ PATTERNS: Final = (
     *_begins("Stripe key", "sk_live_", "rk_live_", then=r"[A-Za-z0-9]{24,}"),
     Pattern("Azure key", ("JQQJ99",), re.compile(r"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}(?![A-Za-z0-9])", re.ASCII)),
     Pattern(
-        "AWS secret", ("ecret", "ECRET"), re.compile(r"(?i:aws_?secret\w*)[\"']?\s*[:=]\s*[\"']?([A-Za-z0-9/+]{40})\b")
+        "AWS secret",
+        ("ecret", "ECRET"),
+        re.compile(r"(?i:aws_?secret\w{0,24})[\"']?\s{0,8}[:=]\s{0,8}[\"']?([A-Za-z0-9/+]{40})\b"),
     ),
     Pattern("key by its name", _NAMES, _NAMED, starts_a_word=False),
 )

@@ -121,15 +121,29 @@ def open_file(path: Path) -> BinaryIO:
 def _cells(file: BinaryIO) -> Iterator[tuple[str, str]] | None:
     """The pieces of a notebook; ``None`` for a file that is called so and is none."""
     data = file.read(LARGEST_NOTEBOOK)
-    whole = notebook.read(data.decode(encoding_of(data[:8192]), "surrogateescape"))
+    whole = notebook.read(data.decode(encoding_of(data[:8192]), "surrogateescape").removeprefix("\ufeff"))
     return None if whole is None else notebook.pieces(whole)
 
 
 def encoding_of(head: bytes) -> str:
-    """From a file's first bytes: UTF-16 has its mark, a NUL in anything else says that it is no text (``latin-1``)."""
+    """From a file's first bytes: UTF-16 by its mark, or by a NUL beside nearly every sign; a NUL elsewhere says that it is no text (``latin-1``)."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    return "latin-1" if b"\0" in head else "utf-8"
+    if b"\0" not in head:
+        return "utf-8"
+    return next(
+        (name for name, place in _UTF16.items() if _share(head[place::2]) > 0.9 > 0.1 > _share(head[1 - place :: 2])),
+        "latin-1",
+    )
+
+
+_UTF16: Final = {"utf-16-le": 1, "utf-16-be": 0}
+"""And where the NULs of western signs stand."""
+
+
+def _share(signs: bytes) -> float:
+    """How many of them are NUL."""
+    return signs.count(0) / max(1, len(signs))
 
 
 def _readable(path: Path, head: bytes) -> str:
@@ -144,7 +158,7 @@ def _readable(path: Path, head: bytes) -> str:
 
 def _blocks(file: BinaryIO, encoding: str) -> Iterator[Piece]:
     """A text in blocks of whole lines; of a line longer than a block, each with the end of the one before."""
-    if encoding == "utf-16":
+    if encoding.startswith("utf-16"):
         yield Piece("text", file.read().decode(encoding, "replace"), 1)
         return
     line, rest = 1, b""

@@ -56,6 +56,8 @@ def scan_file(path: Path, finder: Finder) -> Iterator[Finding | Note]:
         yield Note(shown, str(reason))
     except OSError as error:
         yield Note(shown, f"cannot be read: {error.strerror}")
+    except (RecursionError, MemoryError):  # a file made so; the others must still be looked at
+        yield Note(shown, "nested too deep, or too large when unpacked, to look into it")
 
 
 def _safe(path: Path, finder: Finder) -> Path:

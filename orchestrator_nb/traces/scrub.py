@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from orchestrator_nb.traces import database, notebook
+from orchestrator_nb.traces.assignments import holds_assignments, without_held
 from orchestrator_nb.traces.finder import Finder
 from orchestrator_nb.traces.places import Note, encoding_of, open_file
 from orchestrator_nb.traces.rewrite import rewrite
@@ -33,20 +33,16 @@ def scrub(paths: Iterable[Path], finder: Finder) -> Iterator[Cleaned | Note]:
 
 
 def scrub_file(path: Path, finder: Finder) -> Cleaned | Note:
-    """Clean one file. Of a ``.env`` file only stored keys are taken: any other may have its only home there."""
-    is_env = path.name.startswith(".env")
+    """Clean one file. Of a file of ``NAME=value`` lines only keys that a vault holds now are taken: any other may have its only home there."""
     try:
-        problem = _clean(path, finder.only_stored() if is_env else finder)
+        problem = _clean(path, finder)
     except sqlite3.Error as error:
         problem = f"not cleaned: {error}; close what uses it and try again"
     except OSError as error:
         problem = f"not cleaned: {error.strerror}"
     if not problem and (left := _left(path, finder)):
-        problem = _ENV if is_env else f"still there: {left}"
+        problem = f"still there: {left}"
     return Note(path, problem) if problem else Cleaned(path)
-
-
-_ENV: Final = "left there, as it may stand nowhere else; put it into the vault (onb vault import env), then scrub again"
 
 
 def _left(path: Path, finder: Finder) -> str:
@@ -66,10 +62,12 @@ def _clean(path: Path, finder: Finder) -> str:
     if encoding == "latin-1":
         return "not a text; delete it or make it anew"
     text = data.decode(encoding, "surrogateescape")
-    new = _without(path, text, finder)
+    new, problem = (
+        without_held(path, text, finder) if holds_assignments(path, text) else (_without(path, text, finder), "")
+    )
     if new != text:
         rewrite(path, new.encode(encoding, "surrogateescape"), before)
-    return ""
+    return problem
 
 
 def _without(path: Path, text: str, finder: Finder) -> str:

@@ -479,7 +479,7 @@ class Vault:
                 files.locked(self._marks, file_lock=self._file_lock, wait_s=_SIDE_WAIT_S),
             ):
                 marks = Digests.load(self._marks)
-                if (more := marks.adding(values)) != marks:
+                if (more := marks.adding(values, now)) != marks:
                     more.save(self._marks)
         finally:
             for _, value in values:
@@ -496,6 +496,7 @@ class Vault:
 def _named(path: Path) -> Iterator[None]:
     """What reads bytes does not know whose they are."""
     try:
+            now = self._header.bound() if self._header else b""
         yield
     except VaultFormatError as error:
         problem = str(error)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator_nb.secret import Hidden, fingerprint
-from orchestrator_nb.vault.digests import ROOM, Digests
+from orchestrator_nb.vault.digests import BATCH, ROOM, Digests
 
 WORD = string.ascii_letters + string.digits + "-_"
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -102,16 +102,54 @@ def test_adding_again_changes_nothing_and_a_key_that_is_at_hand_never_makes_room
     assert list(digests.find(value))
 
 
-def test_a_key_that_was_removed_is_still_found():
-    former, now = secrets.token_hex(20), secrets.token_hex(16)
-    kept = sum(
-        bool(list(holding(former).adding([(fingerprint(now), Hidden(now))]).find(former)))
-        for _ in range(20)
-    )
-    assert kept >= 18  # each misses once in 512
+def pair(value):
+    return fingerprint(value), Hidden(value)
 
 
-@pytest.mark.parametrize("damage", [b"", b"onb digests 1\n", b"x" * 40_000])
+def test_a_key_that_was_removed_is_found_until_the_room_is_full_and_then_the_oldest_is_forgotten_first():
+    first, second, mine = (secrets.token_hex(20) for _ in range(3))
+    digests = holding(first).adding([pair(second)])
+    kept = []
+    for count in range(ROOM // BATCH):
+        digests = digests.adding([pair(secrets.token_hex(16)), pair(mine)])
+        if count % 64 == 0 or count > ROOM // BATCH - 6:
+            kept.append([bool(list(digests.find(value))) for value in (first, second, mine)])
+    assert set(map(tuple, kept[:-4])) == {(True, True, True)}
+    assert kept[-2:] == [[False, True, True], [False, False, True]]
+
+
+def test_as_many_keys_as_there_are_places_fit_and_more_do_no_harm():
+    stored = [secrets.token_hex(16) for _ in range(ROOM + 5)]
+    digests = holding(*stored)
+    assert len(digests.groups) == ROOM
+    assert list(digests.find(stored[-1]))
+
+
+def test_a_key_is_held_as_long_as_the_vault_is_as_it_was_when_the_key_was_in_it(tmp_path):
+    odd, other, path = f"s3c+/ret{secrets.token_hex(9)}", secrets.token_hex(16), tmp_path / "digests"
+    both = Digests(os.urandom(32)).adding([pair(odd), pair(other)], b"save 1")
+
+    def held(digests, now):
+        digests.save(path)
+        return [hit.held for hit in Digests.load(path, now).find(f"{odd} {quote(odd, safe='')} {other}")]
+
+    assert held(both, b"save 1") == [True, True, True]
+    assert held(both, b"another") == held(both, b"") == [False, False, False]
+    one = both.adding([pair(odd)], b"save 2")
+    assert held(one, b"save 2") == [True, True, False]
+    assert held(one.adding([pair(odd), pair(other)], b"save 3"), b"save 3") == [True, True, True]
+    assert one.adding([pair(odd)], b"save 2").groups == one.groups
+
+
+def test_the_file_looks_the_same_whether_a_key_is_held_or_not():
+    stored = [secrets.token_hex(16) for _ in range(3)]
+    before = Digests(os.urandom(32)).adding(map(pair, stored), b"save 1")
+    after = before.adding(map(pair, stored[:1]), b"save 2")
+    assert not {group[-8:] for group in before.groups} & {group[-8:] for group in after.groups}
+    assert {group[:52] for group in before.groups} == {group[:52] for group in after.groups}
+
+
+@pytest.mark.parametrize("damage", [b"", b"onb digests 1\n", b"onb digests 2\n", b"x" * 40_000])
 def test_a_damaged_file_is_an_empty_one(tmp_path, damage):
     (tmp_path / "digests").write_bytes(damage)
     assert not Digests.load(tmp_path / "digests")

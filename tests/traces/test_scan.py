@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import nbformat
+import pexpect
 import pytest
 from click.testing import CliRunner
 
@@ -18,6 +19,8 @@ from orchestrator_nb.traces.finder import STORED, Keys
 from orchestrator_nb.traces.patterns import PATTERNS
 from orchestrator_nb.traces.scan import Finding, scan
 from orchestrator_nb.vault.digests import Digests
+from orchestrator_nb.vault.kdf import Pbkdf2
+from orchestrator_nb.vault.vault import Vault
 
 sys.path.insert(0, str(Path(__file__).parent))
 from leftovers import OPEN, leave, made
@@ -63,8 +66,10 @@ def test_twenty_kinds_of_keys_are_found_in_six_places_and_none_is_shown(home, ke
     store(home, keys.values())
     places = leave(Path(), keys.values())
     done = onb("scan", "--json")
-    found = {(one["path"], one["fp"]) for one in map(json.loads, done.stdout.splitlines()) if one["kind"] == STORED}
-    assert found == {(str(path), fingerprint(key)) for path in places.values() for key in keys.values()}
+    found = {
+        (one["path"], one["fingerprint"]) for one in map(json.loads, done.stdout.splitlines()) if one["kind"] == STORED
+    }
+    assert found == {(str(path), f"fp:{fingerprint(key)}") for path in places.values() for key in keys.values()}
     assert len(found) == 120
     assert done.exit_code == 1
     shown = done.output + onb("scan").output
@@ -138,14 +143,79 @@ def test_scrub_asks_and_without_a_person_says_to_add_yes(home, keys):
     assert "--yes" in done.stderr
 
 
-def test_a_key_in_an_env_file_is_only_taken_when_the_vault_has_it(home):
-    stored, other = f"sk-proj-{secrets.token_urlsafe(40)}", f"sk-proj-{secrets.token_urlsafe(40)}"
-    store(home, [stored])
-    Path(".env").write_text(f"A={stored}\nB={other}\n")
+def key_of_openai():
+    return f"sk-proj-{secrets.token_urlsafe(40)}"
+
+
+@pytest.fixture
+def vault(home):
+    """Where ``onb`` looks for it; open."""
+    made = Vault(home / "data/vaults/default.onbv", state=home / "state", kdf=Pbkdf2(100_000))
+    made.create(Hidden("correct horse battery"))
+    yield made
+    made.lock()
+
+
+def put(vault, name, value):
+    vault.put(name, "example", Hidden(value), ["https://api.example.com:443"])
+    return value
+
+
+ASSIGNMENTS = [".env", ".env.local", ".envrc", "prod.env", "secrets.sh", "plain"]
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_of_a_file_of_assignments_only_keys_that_the_vault_has_now_are_taken(vault, name):
+    held, removed, replaced, other = (key_of_openai() for _ in range(4))
+    put(vault, "A", held), put(vault, "B", removed), put(vault, "C", replaced)
+    vault.remove("B"), put(vault, "C", key_of_openai())
+    lines = f"# keys\nexport A={held}\nB={removed}\n\nC='{replaced}'\nD={other}\nD2={other}\n"
+    Path(name).write_text(lines)
+    Path("run.log").write_text(f"at 12:00 used {removed}\n")
     done = onb("scrub", "--yes")
     assert done.exit_code == 1
-    assert "onb vault import env" in done.stdout
-    assert Path(".env").read_text() == f"A=[key fp:{fingerprint(stored)}]\nB={other}\n"
+    assert Path(name).read_text() == lines.replace(held, f"[key fp:{vault.facts()[0].fp}]")
+    assert (
+        f"{name}: 1 of 4 keys taken; 3 left, as they may stand nowhere else: onb vault import {name}, then scrub again"
+        in done.stdout
+    )
+    assert removed not in Path("run.log").read_text()
+
+
+def test_a_vault_that_is_gone_or_older_than_its_digests_holds_nothing_now(vault):
+    older = put(vault, "A", key_of_openai()) and vault.path.read_bytes()
+    key = put(vault, "B", key_of_openai())
+    Path(".env").write_text(f"B={key}\n")
+    for content in (older, b"no vault", None):
+        vault.path.unlink()
+        if content is not None:
+            vault.path.write_bytes(content)
+            vault.path.chmod(0o600)
+        done = onb("scrub", "--yes")
+        assert ".env: 0 of 1 key taken; 1 left, as it may stand nowhere else" in done.stdout
+        assert Path(".env").read_text() == f"B={key}\n"
+
+
+def test_what_one_vault_held_and_another_holds_is_held(vault, home):
+    key = put(vault, "A", key_of_openai())
+    other = Vault(home / "data/vaults/work.onbv", state=home / "state", kdf=Pbkdf2(100_000))
+    other.create(Hidden("correct horse battery")), put(other, "A", key), vault.remove("A")
+    Path(".env").write_text(f"A={key}\n")
+    assert onb("scrub", "--yes").exit_code == 0
+    assert key not in Path(".env").read_text()
+    other.lock()
+
+
+def test_an_interrupt_at_the_question_leaves_all_as_it_was_and_ends_as_elsewhere(home):
+    Path("a.log").write_text(key := key_of_openai())
+    child = pexpect.spawn(sys.executable, ["-m", "orchestrator_nb", "scrub", "a.log"], encoding="utf-8", timeout=30)
+    child.expect("Replace the keys")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, Path("a.log").read_text()) == (130, key)
+    assert "onb: interrupted" in child.before
+    assert "Aborted" not in child.before
 
 
 def test_what_is_not_looked_at_is_told(home, tmp_path):
@@ -172,9 +242,8 @@ def test_what_may_not_be_read_is_told(home):
         ("widgets.ipynb", lambda key: json.dumps({"cells": [], "metadata": {"widgets": {"state": {"value": key}}}})),
         ("broken.ipynb", lambda key: '{"cells": [{"source": "' + key),
         ("twice.ipynb", lambda key: json.dumps({"cells": [{"source": json.dumps({"k": key})}], "metadata": {}})),
-        ("windows.log", lambda key: f"key={key}\r\n".encode("utf-16")),
+        ("windows.log", lambda key: f"the key {key}\r\n".encode("utf-16")),
         ("latin.txt", lambda key: b"caf\xe9 " + key.encode()),
-        (".env", lambda key: f"KEY={key}\n"),
     ],
 )
 def test_odd_files_are_read_and_cleaned_too(home, name, write):
