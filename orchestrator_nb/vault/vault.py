@@ -473,6 +473,7 @@ class Vault:
         """So that a scan finds these keys without the password. It is a second net: the vault does not fail for it."""
         with self._guard:
             values = [(self._fps[name], entry.value.use(Hidden)) for name, entry in self._held.items()]
+            now = self._header.bound() if self._header else b""
         try:
             with (
                 contextlib.suppress(OSError, VaultError),
@@ -496,7 +497,6 @@ class Vault:
 def _named(path: Path) -> Iterator[None]:
     """What reads bytes does not know whose they are."""
     try:
-            now = self._header.bound() if self._header else b""
         yield
     except VaultFormatError as error:
         problem = str(error)
