@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 export PYTHONUTF8 = 1
+# A file's tests stay together, for they share what they set up. Tests that measure time are marked "alone" and run by themselves.
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 # Plain pip where uv is absent: slower, same result.
 PIP = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
@@ -35,13 +37,14 @@ lab: $(VENV)/.demo  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 test: $(VENV)/.ready browser-ready lint types  ## every test: fast parts first, then notebooks and the browser
-	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak" -x
-	$(BIN)/python -m pytest -q -m "slow and not browser and not soak"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not soak and not alone" --maxfail 3
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "slow and not browser and not soak and not alone"
+	$(BIN)/python -m pytest -q -m "alone and not soak"
 	$(BIN)/python -m pytest -q --nbmake --nbmake-kernel=python3 notebooks
 	$(BIN)/python -m pytest -q -m "browser and not soak"
 
 test-fast: $(VENV)/.ready  ## the parts of a few seconds each
-	$(BIN)/python -m pytest -q -m "not slow and not browser and not soak"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not soak and not alone"
 
 soak: $(VENV)/.ready  ## long runs that make test leaves out
 	@$(PIP) -e '.[dev,fuzz]'

@@ -51,13 +51,13 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 
-def refused(literals: Iterable[str], advice: str) -> UserError:
-    """The error to raise for keys that were written into code. In a notebook they are taken out of the cell and its histories first."""
+def refused(literals: Iterable[str], advice: str, verb: str) -> UserError:
+    """The error to raise for keys or passwords that were written into code behind this verb of the vault. In a notebook they are taken out of the cell and its histories first."""
     from IPython.core.getipython import get_ipython  # only on this way
 
-    from orchestrator_nb.magics.literals import refuse_all
+    from orchestrator_nb.magics.literals import kind_of, refuse_all
 
-    return refuse_all(get_ipython(), literals, advice)
+    return refuse_all(get_ipython(), literals, advice, kind_of(verb))
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -419,14 +419,14 @@ def looks_like_a_key(word: object) -> bool:
 
 def _refuse_password(literal: tuple[object, ...], verb: str) -> None:
     if literal:
-        raise refusal(map(str, literal), f"session().vault.{verb}() asks for the password.")
+        raise refusal(map(str, literal), f"session().vault.{verb}() asks for the password.", verb)
 
 
-def refusal(literals: Iterable[str], advice: str) -> UserError:
+def refusal(literals: Iterable[str], advice: str, verb: str = "set") -> UserError:
     """The error to raise for keys or passwords that were written down, after they were taken out of the cell and its histories."""
     from orchestrator_nb import refused  # the front door knows which face this is
 
-    return refused(literals, advice)
+    return refused(literals, advice, verb)
 
 
 def _origin(text: str) -> str:

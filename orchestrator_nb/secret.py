@@ -23,22 +23,42 @@ def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
 
 
 class Secret:
-    """An opaque key for one vendor. ``origins`` are ``scheme://host:port``; asking for another origin raises `VaultError`."""
+    """An opaque key for one vendor. ``origins`` are ``scheme://host:port``; asking for another origin raises `VaultError`.
 
-    __slots__ = ("__fetch", "__fp", "__origins", "__vendor", "__weakref__")
+    ``name`` and ``place`` (``vault`` or ``environment``) are for the messages about it.
+    """
+
+    __slots__ = ("__fetch", "__fp", "__name", "__origins", "__place", "__vendor", "__weakref__")
 
     def __init__(
-        self, vendor: str, value: str | Callable[[], str], origins: frozenset[str], *, fp: str | None = None
+        self,
+        vendor: str,
+        value: str | Callable[[], str],
+        origins: frozenset[str],
+        *,
+        fp: str | None = None,
+        name: str = "",
+        place: str = "",
     ) -> None:
         self.__fetch = value if callable(value) else lambda: value
         self.__origins = origins
         self.__vendor, self.__fp = vendor, fp
+        self.__name, self.__place = name, place
 
     def release(self, origin: str) -> str:
         """The value, for a request that goes to ``origin`` and nowhere else."""
         if origin not in self.__origins:
-            raise VaultError(f"{self!r} is bound to {', '.join(sorted(self.__origins))} and is not sent to {origin}.")
+            bound = f"{self!r} is bound to {', '.join(sorted(self.__origins))} and is not sent to {origin}"
+            way_out = f"; if that address is yours: %vault origins {self.__name} {origin}"
+            raise VaultError(bound + (way_out if self.__place == "vault" else "."))
         return self.__fetch()
+
+    def refused(self) -> str:
+        """What to do when its vendor does not take it; empty for a key without a name."""
+        if not self.__name:
+            return ""
+        fp = self.__fp or self.__seen()
+        return f"{self.__name} (fp:{fp}, from the {self.__place}) was refused; %vault set {self.__name} replaces it."
 
     def __repr__(self) -> str:
         return f"<key {self.__vendor} fp:{self.__fp or self.__seen()}>"

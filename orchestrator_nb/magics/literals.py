@@ -13,14 +13,18 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import InputRejected
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.secret import Hidden
+
+if TYPE_CHECKING:
+    from orchestrator_nb.traces.shell import Outcome
 
 
 class Queued(InputRejected):
@@ -30,38 +34,65 @@ class Queued(InputRejected):
         return [f"Not run: {self}"]
 
 
-def refuse(shell: Shell, literal: Hidden, advice: str) -> UserError:
-    """Clean up after a key that was typed into a cell, and return the error to raise; ``advice`` is what to run instead."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What was typed, and what to do about it when others may have seen it."""
+
+    noun: str
+    remedy: str
+
+
+KEY: Final = Kind("key", "replace the key at its vendor")
+_PASSWORD: Final = Kind("password", "change it with %vault passwd")
+_OF_VERB: Final = {
+    **dict.fromkeys(("unlock", "passwd", "lock"), _PASSWORD),
+    "init": Kind("password", "take another one"),
+}
+
+
+def kind_of(verb: str) -> Kind:
+    """What somebody writes behind this word of ``%vault`` too early."""
+    return _OF_VERB.get(verb, KEY)
+
+
+def refuse(shell: Shell, literal: Hidden, advice: str, kind: Kind = KEY) -> UserError:
+    """Clean up after a key or password that was typed into a cell, and return the error to raise; ``advice`` is what to run instead."""
     from orchestrator_nb.traces.shell import scrub_shell  # with SQLite and the patterns, which no other cell needs
 
     began = time.monotonic()
     outcome = scrub_shell(shell, literal)
     _Refusal(shell, literal, began).watch()
     if not outcome.cleaned and not outcome.left:
-        return argument(advice)
-    return UserError(_sentence(outcome.cleaned, outcome.left, advice))
+        return argument(advice, kind)
+    return UserError(f"{_sentence(outcome, kind)} {advice}")
 
 
-def refuse_all(shell: Shell, literals: Iterable[str], advice: str) -> UserError:
+def refuse_all(shell: Shell, literals: Iterable[str], advice: str, kind: Kind = KEY) -> UserError:
     """As `refuse`, of several; outside of a shell only the error."""
     if shell is None:
-        return argument(advice)
-    errors = [refuse(shell, Hidden(literal), advice) for literal in literals]
+        return argument(advice, kind)
+    errors = [refuse(shell, Hidden(literal), advice, kind) for literal in literals]
     return max(errors, key=lambda error: len(str(error)))  # the one that cleaned most
 
 
-def argument(advice: str) -> UserError:
-    """The error for a key that was given as an argument where no cell keeps it."""
-    return UserError(f"a key is not taken as an argument, where tracebacks and histories keep it. {advice}")
+def argument(advice: str, kind: Kind = KEY) -> UserError:
+    """The error for what was given as an argument where no cell keeps it."""
+    return UserError(f"a {kind.noun} is not taken as an argument, where tracebacks and histories keep it. {advice}")
 
 
-def _sentence(cleaned: tuple[str, ...], left: tuple[str, ...], advice: str) -> str:
-    said = [f"a key does not belong into a cell: it was taken out of {_listed(cleaned)}." if cleaned else ""]
-    said += [f"It still is in {place}." for place in left]
-    if any(name.endswith(".ipynb") for name in cleaned):  # it compares the file's hash, whatever its time
+def _sentence(outcome: Outcome, kind: Kind) -> str:
+    where = "a command" if outcome.front == "terminal" else "a cell"
+    taken = f": it was taken out of {_listed(outcome.cleaned)}." if outcome.cleaned else "."
+    said = [f"a {kind.noun} does not belong into {where}{taken}"]
+    said += [f"It still is in {place}." for place in outcome.left]
+    if outcome.front == "program":
+        said.append(f"The program that runs this notebook writes it itself: the {kind.noun} will stand in its file.")
+    elif any(name.endswith(".ipynb") for name in outcome.cleaned):  # it compares the file's hash, whatever its time
         said.append("Where JupyterLab asks about a changed file, choose Overwrite.")
-    said.append("If the notebook was saved, synced or shared before, replace the key at its vendor.")
-    return " ".join((*filter(None, said), advice))
+    seen = (
+        "others may have seen it" if outcome.front == "terminal" else "the notebook was saved, synced or shared before"
+    )
+    return " ".join((*said, f"If {seen}, {kind.remedy}."))
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -105,7 +136,7 @@ class _Refusal:
 
     def _end(self, result: Any) -> None:
         """The key is in the frames of the error too, and in what IPython keeps of the cell."""
-        from orchestrator_nb.traces.shell import scrub_again
+        from orchestrator_nb.traces.shell import front, scrub_again
 
         scrub_again(self._shell, self._finder)
         for name in _LAST:
@@ -116,19 +147,13 @@ class _Refusal:
         for name in ("raw_cell", "transformed_cell"):
             if text := getattr(result.info, name, None):
                 setattr(result.info, name, self._finder.clean(text))
-        if isinstance(error, UserError) and _has_a_person(self._shell):
+        if isinstance(error, UserError) and front(self._shell) == "notebook":
             result.error_in_exec = None
         self._ended_after_s = time.monotonic() - self._began
 
 
 _LAST: Final = ("last_exc", "last_value", "last_type", "last_traceback")
 """Where Python keeps an error for its debugger."""
-
-
-def _has_a_person(shell: Shell) -> bool:
-    with suppress(Exception):  # a shell without a kernel has no front end
-        return bool(shell.get_parent()["content"]["allow_stdin"])
-    return False
 
 
 def _sent(shell: Shell) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.keyring import Keyring, looks_like_a_key
 from orchestrator_nb.magics.args import nearest
-from orchestrator_nb.magics.literals import refuse_all
+from orchestrator_nb.magics.literals import kind_of, refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.magics.words import split
@@ -97,7 +97,7 @@ def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
             if verb not in _PASSWORD
             else f"%vault {verb} asks for the password."
         )
-        raise refuse_all(shell, literals, asks)
+        raise refuse_all(shell, literals, asks, kind_of(verb))
 
 
 _PASSWORD: Final = frozenset({"init", "unlock", "passwd", "lock"})

@@ -169,7 +169,7 @@ class Exchange:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers.raw}
             reading.begin(headers, simulated=headers.get("x-simulated") == "1" and is_loopback(call.target.url))
             if not 200 <= answer.status_code < 300:
-                return await self._refusal(call, answer.status_code, headers, body, redaction)
+                return await self._refusal(call, answer.status_code, headers, body, redaction, secret)
             if problem := _unacceptable(headers, self._network.body_bytes):
                 return broken(call.name, problem, None, *call.names)
             await self._read(body, reading, clocks)
@@ -186,7 +186,13 @@ class Exchange:
             clocks.piece(payload=reading.feed(chunk) or not _SIGNS_OF_LIFE.fullmatch(chunk))
 
     async def _refusal(
-        self, call: _Call, status: int, headers: Headers, body: httpx2.AsyncByteStream, redaction: Redaction
+        self,
+        call: _Call,
+        status: int,
+        headers: Headers,
+        body: httpx2.AsyncByteStream,
+        redaction: Redaction,
+        secret: Secret | None,
     ) -> ProviderError:
         """The error for a status that is not 2xx; of its body only the beginning is read, and only if it is plain."""
         vendor, model = call.names
@@ -198,6 +204,8 @@ class Exchange:
         if not _compressed(headers):
             said = redaction.body(await _beginning(body, self._network.error_bytes))
         advice = self._provider(call.vendor).advice
+        if secret and (about_key := secret.refused()):
+            advice = {**advice, "auth": about_key}
         return fault(status, headers, said, vendor=vendor, model=model, advice=advice)
 
 

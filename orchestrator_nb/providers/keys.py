@@ -102,7 +102,8 @@ class EnvironmentKeys:
             return None
         names = synonyms(vendor.key_name)
         for name in filter(self.has, names):
-            return Secret(vendor.name, partial(self._environ.__getitem__, name), self._bound(names, vendor))
+            value, bound = partial(self._environ.__getitem__, name), self._bound(names, vendor)
+            return Secret(vendor.name, value, bound, name=name, place="environment")
         raise KeyMissing(
             f"no key for {vendor.name!r}: put it into the vault with %vault set {vendor.key_name} (or set that variable in the environment), "
             "or try it without keys after %llm simulate on; a local Ollama needs none."

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from orchestrator_nb.secret import Hidden
 from orchestrator_nb.traces import database
@@ -33,10 +33,15 @@ _NOTEBOOK: Final = ("__session__", "__vsc_ipynb_file__")
 """Names in which ipykernel (from ``JPY_SESSION_NAME``) and VS Code tell the notebook's path."""
 
 
+Front = Literal["notebook", "program", "terminal"]
+"""Who sent the cell: somebody's notebook, which takes its new text; a program that runs notebooks, which keeps the old one; a terminal, which has no cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The names of the places that were cleaned, and of those that were not, with the reason."""
 
+    front: Front
     cleaned: tuple[str, ...]
     left: tuple[str, ...] = ()
 
@@ -44,14 +49,16 @@ class Outcome:
 def scrub_shell(shell: Shell, value: Hidden) -> Outcome:
     """Take ``value`` out of everything that this shell keeps, and out of the files that it and its notebook are kept in. Raises nothing."""
     finder, cell = typed(value), current_cell(shell)
-    outcomes = list(_in_memory(shell, finder))
+    outcomes, sender = list(_in_memory(shell, finder)), front(shell)
     if (clean_cell := finder.clean(cell)) != cell:
         # a notebook puts this in the cell's place, a terminal behind the next prompt
         shell.set_next_input(runnable(clean_cell), replace=True)
-        outcomes.append(("this cell", ""))
+        outcomes += [("this cell", "")] if sender == "notebook" else []
     outcomes += _on_disk(shell, finder)
     return Outcome(
-        tuple(name for name, problem in outcomes if not problem), tuple(problem for _, problem in outcomes if problem)
+        sender,
+        tuple(name for name, problem in outcomes if not problem),
+        tuple(problem for _, problem in outcomes if problem),
     )
 
 
@@ -85,6 +92,15 @@ def current_cell(shell: Shell) -> str:
     with suppress(Exception):  # each front end sends what it likes
         return str(_request(shell)["code"])
     return shell.history_manager.input_hist_raw[-1] if shell.history_manager else ""
+
+
+def front(shell: Shell) -> Front:
+    """Who sent the cell that runs now. A program (nbclient, papermill) cannot be asked anything."""
+    if not hasattr(shell, "get_parent"):  # only a kernel's shell has it
+        return "terminal"
+    with suppress(Exception):
+        return "notebook" if _request(shell)["allow_stdin"] else "program"
+    return "program"
 
 
 def _request(shell: Shell) -> Any:

@@ -10,6 +10,7 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -65,8 +66,7 @@ def _unreadable(path: Path, error: OSError) -> VaultError:
     if error.errno in {errno.ELOOP, errno.EMLINK}:
         return VaultFormatError(f"{path.name} is a link; a vault must be a file of its own: put the file itself there.")
     if isinstance(error, FileNotFoundError):
-        copies = ", ".join(copy.name for copy in backups(path) if copy.exists())
-        return VaultError(f"{path.name} is not there" + (f"; copies stand beside it: {copies}." if copies else "."))
+        return VaultError(f"{path.name} is not there; {way_back(path)}")
     return VaultError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}.")
 
 
@@ -232,6 +232,24 @@ def _sync_folder(folder: Path) -> None:
 def backups(path: Path) -> list[Path]:
     """Where the last copies stand, newest first, whether they are there or not."""
     return [path.with_name(f"{path.name}.{number}") for number in range(1, BACKUPS + 1)]
+
+
+def kept(path: Path) -> list[str]:
+    """The copies that are there, newest first, with the local time of their save: ``default.onbv.1 of 22 Nov 14:46``."""
+    found = []
+    for copy in backups(path):
+        with contextlib.suppress(OSError):
+            saved = datetime.fromtimestamp(copy.stat().st_mtime)  # noqa: DTZ006  # as the user's own clock has it
+            found.append(f"{copy.name} of {saved:%d %b %H:%M}")
+    return found
+
+
+def way_back(path: Path) -> str:
+    """What to do about a vault that is lost or damaged: ``default.onbv.1 of 22 Nov 14:46 stands beside it: cp -p …``."""
+    if not (copies := kept(path)):
+        return "there is no backup."
+    newest = path.with_name(copies[0].split(" ")[0])
+    return f"{copies[0]} stands beside it: cp -p {shlex.quote(str(newest))} {shlex.quote(str(path))}"
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -21,6 +21,8 @@ BOUND_BYTES: Final = 96
 TAG_BYTES: Final = 16
 BLOCK_BYTES: Final = 1024
 MAX_BYTES: Final = 1 << 20
+UPDATE: Final = "update orchestrator-nb."
+"""The end of what is said of a file that is whole, but newer than this program."""
 
 _LAYOUT: Final = struct.Struct(">8scBBBIIIQ16s32s12sI")
 
@@ -53,17 +55,15 @@ def read_header(data: bytes) -> Header:
     _require(data[: len(MAGIC)] == MAGIC, "it is not a vault.")
     version = data[len(MAGIC) : len(MAGIC) + 1]
     # before the lengths, which a newer version may have changed; an empty one ends too early
-    _require(version <= VERSION, "it was made by a newer version; update orchestrator-nb.")
+    _require(version <= VERSION, f"it was made by a newer version; {UPDATE}")
     _require(version in {b"", VERSION}, "its format version is none that ever was.")
-    _require(len(data) > HEADER_BYTES, "it ends too early; a backup stands beside it.")
+    _require(len(data) > HEADER_BYTES, "it ends too early.")
     _require(len(data) <= MAX_BYTES, f"it is larger than a vault can be ({MAX_BYTES:,} bytes).")
     _, _, kind, cipher, flags, p1, p2, p3, generation, vault_id, salt, nonce, size = _LAYOUT.unpack_from(data)
-    _require(
-        cipher == AES_256_GCM, f"it uses cipher {cipher}, which this version does not know; update orchestrator-nb."
-    )
-    _require(flags == 0, "it uses flags that this version does not know; update orchestrator-nb.")
-    _require(size == len(data) - HEADER_BYTES, "its length is not what its header says; a backup stands beside it.")
-    _require(_whole_blocks(size - TAG_BYTES), "its length is no whole number of blocks; a backup stands beside it.")
+    _require(cipher == AES_256_GCM, f"it uses cipher {cipher}, which this version does not know; {UPDATE}")
+    _require(flags == 0, f"it uses flags that this version does not know; {UPDATE}")
+    _require(size == len(data) - HEADER_BYTES, "its length is not what its header says.")
+    _require(_whole_blocks(size - TAG_BYTES), "its length is no whole number of blocks.")
     return Header(kdf_of(kind, p1, p2, p3), generation, vault_id, salt, nonce, size)
 
 

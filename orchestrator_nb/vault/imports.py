@@ -30,11 +30,17 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What a source has. ``others`` counts the variables that nobody asked for."""
+    """What a source has. ``others`` counts the variables that nobody asked for, ``likely`` are those that are called like a key; ``odd`` says what was not read.
+
+    ``file`` is the file that the keys stand in.
+    """
 
     source: str
     found: tuple[Offer, ...] = ()
     others: int = 0
+    likely: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    file: Path | None = None
 
 
 def from_environment(environ: Mapping[str, str], names: Collection[str], folder: Path) -> Offers:
@@ -52,7 +58,8 @@ def from_file(path: Path, names: Collection[str], environ: Mapping[str, str]) ->
         Offer(name, found.value, (_place(path, found), *_here(name, environ)), found.why)
         for name, found in variables.found.items()
     )
-    return Offers(str(path), tuple(offers), variables.others)
+    odd = tuple(f"{path}: {said}" for said in variables.odd())
+    return Offers(str(path), tuple(offers), variables.others, variables.likely, odd, path)
 
 
 def from_keyring(names: Iterable[str], service: str, environ: Mapping[str, str]) -> Offers:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,24 +28,26 @@ from orchestrator_nb.vault.kdf import MAX_PASSWORD_BYTES
 FILE: Final = "ORCHESTRATOR_NB_PASSWORD_FILE"
 COMMAND: Final = "ORCHESTRATOR_NB_PASSWORD_COMMAND"
 COMMAND_WAIT_S: Final = 60.0
+_MOST_PIPED_BYTES: Final = 1 << 15
 
 _ELSE: Final = f"the password here; name a file or a command that has it, with {FILE} or {COMMAND}"
 VALUE_ELSE: Final = "the key here; %vault import takes it from the environment or a .env file"
+_NO_SHELL: Final = "it is run without a shell: no |, >, ~ or $"
 _BOTH: Final = f"{FILE} and {COMMAND} are both set; keep one of them."
 
 
 class NothingEntered(UserError):
     """The person left the prompt without an answer."""
 
-    def __init__(self) -> None:
-        super().__init__("nothing was entered; nothing was changed.")
+    def __init__(self, said: str = "nothing was entered; nothing was changed.") -> None:
+        super().__init__(said)
 
 
 class PromptInterrupted(KeyboardInterrupt):
     """The person pressed interrupt at the prompt."""
 
     def __str__(self) -> str:
-        return "stopped at the prompt; nothing was changed, nothing was sent."
+        return self.args[0] if self.args else "stopped at the prompt; nothing was changed, nothing was sent."
 
     def _render_traceback_(self) -> list[str]:
         """One line instead of a stack, as for our errors."""
@@ -104,7 +106,7 @@ def _from_command(command: str) -> Hidden:
             return _first_line(said, COMMAND)
         said.wipe()
         reason = f"ended with {code}"
-    raise VaultError(f"{COMMAND}: the command {reason}; run it in a terminal to see why.")
+    raise VaultError(f"{COMMAND}: the command {reason}; {_NO_SHELL}. Run it in a terminal to see why.")
 
 
 def _run(command: str) -> tuple[int, Hidden]:
@@ -149,7 +151,11 @@ def _not_a_command(command: str) -> str | None:
         words = []
     if words and shutil.which(words[0]):
         return None
-    return f"{COMMAND}: there is no command {words[0]!r} here." if words else f"{COMMAND} cannot be read as a command."
+    return (
+        f"{COMMAND}: there is no command {words[0]!r} here; {_NO_SHELL}."
+        if words
+        else f"{COMMAND} cannot be read as a command."
+    )
 
 
 def somebody_is_there() -> bool:
@@ -176,6 +182,10 @@ def tell(text: str) -> None:
 
 def ask(prompt: str, else_: str = _ELSE) -> Hidden:
     """A hidden line from the person. Raises `NothingEntered`, `PromptInterrupted`, and `VaultLocked` when there is nobody to ask: ``else_`` is what to do then."""
+    if threading.current_thread() is not threading.main_thread() and (_in_kernel() or _has_terminal()):
+        raise VaultLocked(
+            f"a thread cannot ask: run %vault unlock in a cell first. Without a person, {else_.rsplit('; ', maxsplit=1)[-1]}."
+        )
     answer = _answer(prompt) if somebody_is_there() else None
     if answer is None:
         raise VaultLocked(f"nobody can be asked for {else_} (docs/vault.md).")
@@ -209,9 +219,23 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
-def ask_twice(prompt: str) -> Hidden:
-    """A new secret, typed twice. Raises as `ask`, and `UserError` when the two differ."""
+def ask_twice(prompt: str, check: Callable[[Hidden], object] = len) -> Hidden:
+    """A new secret, typed twice; ``check`` may refuse it before the second time. Raises as `ask`, and `UserError` when the two differ."""
     first = ask(prompt)
+    check(first)
     if first != ask(f"{prompt.rstrip(': ')}, once more: "):
         raise UserError("the two differ; nothing was changed.")
     return first
+
+
+def piped() -> Hidden | None:
+    """The first line of standard input where that is a pipe or a file, else ``None``: ``pass show openai | onb vault set OPENAI_API_KEY``."""
+    if _in_kernel() or sys.stdin is None or sys.stdin.isatty():
+        return None
+    line = Hidden(sys.stdin.buffer.readline(_MOST_PIPED_BYTES))
+    return line if len(line) else None
+
+
+def named(environ: Mapping[str, str]) -> str:
+    """Which of the two the password comes from."""
+    return FILE if environ.get(FILE) else COMMAND

@@ -25,6 +25,7 @@ def about(status: Status, facts: Sequence[Fact] | None, profile: str, now: float
     yield f"the vault of profile {profile!r} is {status.state} ({place(status.path)})"
     weak = status.kdf is not None and status.kdf.weak
     yield f"password   stretched by {status.kdf}{f'; {RECOMMENDED_ITERATIONS:,} are recommended: vault.iterations' if weak else ''}"
+    yield f"backups    {', '.join(status.backups) or 'none; each save keeps the one before it'}"
     if facts is None:
         yield "keys       not shown while it is locked; %vault list asks for the password."
         return

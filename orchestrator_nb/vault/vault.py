@@ -14,7 +14,6 @@ import os
 import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +26,9 @@ from orchestrator_nb.secret import Hidden, Secret, fingerprint
 from orchestrator_nb.vault import files
 from orchestrator_nb.vault.digests import Digests
 from orchestrator_nb.vault.entries import Entries, Entry, read, require_name, require_value, write
-from orchestrator_nb.vault.format import Header, read_header
+from orchestrator_nb.vault.format import UPDATE, Header, read_header
 from orchestrator_nb.vault.kdf import SALT_BYTES, Kdf, Keys, Pbkdf2, derive
+from orchestrator_nb.vault.leases import Leases
 from orchestrator_nb.vault.seal import seal, unseal
 from orchestrator_nb.vault.seen import Seen
 from orchestrator_nb.vault.timer import Limits, Readings, Timer, machine
@@ -65,6 +65,7 @@ class Status:
     idle_left_s: float = 0.0
     limit_left_s: float = 0.0
     leases: int = 0
+    backups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Vault:
         self._fps: dict[str, str] = {}
         self._sought: tuple[dict[str, Entry], Forms] = {}, NOTHING
         self._known: frozenset[str] = frozenset()
-        self._leases: Counter[str] = Counter()
+        self._told_old = False
+        self._leases = Leases()
         self._waiting: list[Callable[[], None]] = []
         _vaults.add(self)
 
@@ -125,18 +127,35 @@ class Vault:
             self._look_at_the_clock()
             return self._keys is not None
 
+    def still_open(self) -> bool:
+        """As `is_open`, after a look whether another process has changed the password: then it is locked. That look counts as use."""
+        with self._guard:
+            with contextlib.suppress(VaultError):  # what is wrong with the file is said when it is used
+                self._follow(self._require_open())
+            return self.is_open
+
+    @property
+    def changed(self) -> Literal["password", "vault"] | None:
+        """What another process has replaced since this one had it open. Raises as `status`."""
+        mine = self._header
+        if mine is None or not self.exists or (now := self._read().header).salt == mine.salt:
+            return None
+        return "password" if now.vault_id == mine.vault_id else "vault"
+
     def status(self) -> Status:
         """What may be shown. Raises `VaultError` for a file that cannot be read, `VaultFormatError` for one that is no vault."""
         if not self.exists:
             return Status(self.path, "none")
         header = self._read().header
+        backups = tuple(files.kept(self.path))
         with self._guard:
-            if not self.is_open or self._timer is None:
-                return Status(self.path, "locked", header.kdf, header.generation, leases=self._leases.total())
-            left = self._timer.idle_left_s, self._timer.total_left_s
-            return Status(
-                self.path, "open", header.kdf, header.generation, len(self._held), *left, leases=self._leases.total()
+            told = Status(
+                self.path, "locked", header.kdf, header.generation, leases=self._leases.total(), backups=backups
             )
+            if not self.is_open or self._timer is None:
+                return told
+            idle_s, limit_s = self._timer.idle_left_s, self._timer.total_left_s
+            return replace(told, state="open", keys=len(self._held), idle_left_s=idle_s, limit_left_s=limit_s)
 
     def facts(self) -> tuple[Fact, ...]:
         """What may be shown of each key, by name. Raises `VaultLocked`."""
@@ -186,6 +205,7 @@ class Vault:
 
     def _unlock(self, password: Hidden) -> Kdf:
         header = self._read().header
+        self._told_old = False  # once for each unlocking
         with self._fresh(password, header) as keys, self._guard:
             found = self._read()  # once more: somebody may have written while the password was stretched
             entries = self._opened(found, keys)
@@ -220,6 +240,7 @@ class Vault:
         before, self._keys, self._timer = self._keys, keys, Timer(self.limits, self._readings)
         if before is not None:
             before.wipe()
+        self._leases.grant()
         self._ended.set()
         self._ended = threading.Event()
         watched = weakref.ref(self), self._timer, self._ended
@@ -359,7 +380,9 @@ class Vault:
             self._require(name)
             if (entry := self._held.get(name)) is None:
                 return None
-            return Secret(vendor, partial(self._fetch, name), entry.origins, fp=self._fps[name])
+            return Secret(
+                vendor, partial(self._fetch, name), entry.origins, fp=self._fps[name], name=name, place="vault"
+            )
 
     def _fetch(self, name: str) -> str:
         with self._guard:
@@ -370,20 +393,19 @@ class Vault:
 
     @contextlib.contextmanager
     def lease(self, names: Iterable[str]) -> Iterator[None]:
-        """For a run: these keys, where they exist, can be used until the absolute limit, also when the idle time is over.
+        """For a run: it and what it starts can use these keys, where they exist, until the absolute limit, also when the idle time is over.
 
+        Nobody else can then, and a run that begins while the vault is locked has nothing until it is opened.
         A file that is not as it should be does not end the run before it begins: it goes on with the keys at hand, or waits for the vault to be unlocked.
         """
-        wanted = tuple(names)
         with self._guard:
             self._follow_if_open()
-            self._leases.update(wanted)
+            mine = self._leases.begin(names, granted=self._keys is not None)
         try:
             yield
         finally:
             with self._guard:
-                self._leases.subtract(wanted)
-                self._leases = +self._leases
+                self._leases.end(mine)
                 self._look_at_the_clock()
 
     def _follow_if_open(self) -> None:
@@ -397,7 +419,7 @@ class Vault:
     def _require(self, name: str) -> None:
         """Open, or open for a run that has this key on lease."""
         self._look_at_the_clock()
-        if self._keys is None and not (self._leases[name] and name in self._held):
+        if self._keys is None and not (self._leases.here(name) and name in self._held):
             raise VaultLocked("the vault is locked; unlock it: %vault unlock")
 
     def _require_open(self) -> Keys:
@@ -414,14 +436,14 @@ class Vault:
         if not self._timer.total_left_s:
             self._drop(self._held)
         elif self._keys is None or not self._timer.idle_left_s:
-            self._drop([name for name in self._held if not self._leases[name]])
+            self._drop(self._held.keys() - self._leases.granted)
 
     # What the file says
 
     def _read(self) -> _File:
         seen = self._seen.all()  # before the file: a save in between must not look like an old copy
         data = files.read(self.path)
-        with _named(self.path):
+        with _named(self.path, way_back=True):
             header = read_header(data)
         return _File(data, header, seen.get(header.vault_id.hex(), 0))
 
@@ -438,11 +460,12 @@ class Vault:
     def _opened(self, found: _File, keys: Keys) -> dict[str, Entry]:
         with _named(self.path):
             entries = _entries(found.data, found.header, keys)
-        if found.newest_seen > found.header.generation:
+        if found.newest_seen > found.header.generation and not self._told_old:
+            self._told_old = True
             self._notice(
                 f"{self.path.name} is older (save {found.header.generation:,}) than it was when last seen "
                 f"(save {found.newest_seen:,}): somebody put an old copy back; "
-                "keys that were removed or replaced since are in it again."
+                "keys that were removed or replaced since are in it again. If that was you: the next save ends this warning."
             )
         return entries
 
@@ -473,6 +496,7 @@ class Vault:
         """So that a scan finds these keys without the password. It is a second net: the vault does not fail for it."""
         with self._guard:
             values = [(self._fps[name], entry.value.use(Hidden)) for name, entry in self._held.items()]
+            now = self._header.bound() if self._header else b""
         try:
             with (
                 contextlib.suppress(OSError, VaultError),
@@ -493,15 +517,16 @@ class Vault:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What reads bytes does not know whose they are."""
+def _named(path: Path, *, way_back: bool = False) -> Iterator[None]:
+    """What reads bytes does not know whose they are, nor of the copies of a damaged file."""
     try:
-            now = self._header.bound() if self._header else b""
         yield
     except VaultFormatError as error:
         problem = str(error)
     else:
         return
+    if way_back and not problem.endswith(UPDATE):
+        problem = f"{problem.rstrip('.')}; {files.way_back(path)}"
     raise VaultFormatError(f"{path.name}: {problem}")
 
 

@@ -167,6 +167,7 @@ def test_a_model_without_stated_capabilities_is_refused_nothing_in_advance(home)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_loading_takes_a_blink(tmp_path):
     import time
 

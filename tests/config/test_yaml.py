@@ -67,6 +67,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=1000, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=2000), st.lists(PIECES, max_size=400).map(lambda parts: "".join(parts).encode())))
+@pytest.mark.alone
 def test_any_bytes_are_read_or_refused_within_a_second(data):
     assert isinstance(_read_or_refused(data), Document | ConfigError)
 
@@ -74,6 +75,7 @@ def test_any_bytes_are_read_or_refused_within_a_second(data):
 @pytest.mark.slow
 @settings(max_examples=60, deadline=1000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(piece=PIECES, other=PIECES, times=st.sampled_from([1_000, 60_000]))
+@pytest.mark.alone
 def test_no_repeated_piece_takes_a_second(piece, other, times):
     data = ("k: " + (piece + other) * times).encode()[: MAX_BYTES - 1]
     assert isinstance(_read_or_refused(data), Document | ConfigError)

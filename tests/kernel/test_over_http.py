@@ -93,6 +93,7 @@ def _until(true, within_s=2.0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [Limits(), Limits(requests_per_minute=3_000)], ids=["headers only", "known limit"])
+@pytest.mark.alone
 def test_a_quota_is_used_up_and_hardly_ever_passed(limits):
     """300 calls, 100 at a time, 50 per second. `make bench` runs the 2,000."""
     portal = Portal("quota")

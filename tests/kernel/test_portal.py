@@ -188,6 +188,7 @@ def test_what_an_interrupted_job_had_finished_is_in_the_job(portal):
     assert job.result(timeout=0) == "rows so far"
 
 
+@pytest.mark.alone
 def test_a_job_that_will_not_stop_holds_the_caller_up_for_a_second_at_most(portal):
     started, released = threading.Event(), threading.Event()
 

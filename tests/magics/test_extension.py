@@ -39,6 +39,7 @@ def fresh_load():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.alone
 def test_loading_takes_no_longer_than_a_blink_says_nothing_and_opens_nothing():
     runs = [fresh_load() for _ in range(3)]
     assert min(run["seconds"] for run in runs) <= 0.150

@@ -76,6 +76,7 @@ def test_the_question_mark_shows_help_with_examples(kernel):
     assert "%llm simulate on [SCRIPT]|off" in kernel.help("%llm?")
 
 
+@pytest.mark.alone
 def test_interrupting_a_fan_out_frees_the_cell_keeps_rows_and_the_next_one_works(kernel):
     assert kernel.run(SLOW).status == "ok"
     for round_number in range(20):

@@ -160,7 +160,8 @@ def test_a_value_in_the_line_is_refused_and_taken_out_of_the_shell(shell):
     history = shell.history_manager
     for line in LITERALS:
         told = said(shell, line)
-        assert "a key does not belong into a cell: it was taken out of In" in told, line
+        thing = "password" if "unlock" in line or "passwd" in line else "key"
+        assert f"a {thing} does not belong into a command: it was taken out of In" in told, line
         assert "asks for the" in told
         kept = [told, history.input_hist_raw, history.input_hist_parsed, history.db_input_cache, shell.user_ns["In"]]
         assert TYPED not in repr(kept), line
@@ -180,9 +181,15 @@ def test_what_is_no_value_is_not_taken_for_one(shell):
 
 
 def test_a_password_in_the_line_is_refused_too(shell):
-    told = said(shell, f"%vault unlock {PASSWORD}")
-    assert "%vault unlock asks for the password." in told
-    assert "horse" not in told + repr(shell.history_manager.input_hist_raw)
+    for line, verb in (
+        (f"%vault unlock {PASSWORD}", "%vault unlock"),
+        (f"from orchestrator_nb import session\nsession().vault.unlock('{PASSWORD}')", "session().vault.unlock()"),
+    ):
+        told = said(shell, line)
+        assert f"{verb} asks for the password." in told
+        assert "a password does not belong into a command" in told
+        assert "change it with %vault passwd" in told
+        assert "horse" not in told + repr(shell.history_manager.input_hist_raw)
 
 
 def test_no_word_shows_a_value(shell, tmp_path, monkeypatch):

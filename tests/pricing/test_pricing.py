@@ -215,6 +215,7 @@ def test_the_table_is_loaded_by_the_first_price_and_not_before():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_ten_thousand_prices_take_less_than_half_a_second():
     price, spec = pricer(), CATALOG.find("haiku")
     request, answer = Request(spec, (Message.user("hi"),)), Response(spec.id, usage=Usage(1000, 100, 10))

@@ -90,6 +90,7 @@ def test_names_are_the_variables_needed_from_outside():
     assert names("plain {x}") == frozenset()
 
 
+@pytest.mark.alone
 def test_ten_thousand_rows_fill_in_less_than_a_second():
     start = time.process_time()
     for number in range(10_000):

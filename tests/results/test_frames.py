@@ -177,6 +177,7 @@ def test_json_lines_and_csv_can_be_read_back():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_hundred_thousand_rows_take_about_a_second_and_less_than_200_mib():
     big = run(*(call(item(f"p{n}", row=n, inputs={"n": n}), answer(f"a{n}"), id=f"c{n}") for n in range(100_000)))
     start = time.process_time()

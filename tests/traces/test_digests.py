@@ -156,6 +156,7 @@ def test_a_damaged_file_is_an_empty_one(tmp_path, damage):
     assert not Digests.load(tmp_path / "none")
 
 
+@pytest.mark.alone
 def test_a_notebook_with_a_picture_is_read_in_less_than_three_seconds():
     lengths = (32, 39, 51, 53, 56, 64, 108, 164)
     stored = [secrets.token_urlsafe(200)[:length] for length in lengths]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
+from orchestrator_nb.magics.extension import load, unload
 from orchestrator_nb.secret import fingerprint
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "magics"))
@@ -131,10 +133,57 @@ def test_without_a_person_the_cell_fails_and_the_sentence_says_what_to_do(folder
         reply = running._reply(running.client.execute(f"%vault set K {key}", allow_stdin=False))
         assert reply["status"] == "error"
         assert reply["evalue"].startswith(
-            "a key does not belong into a cell: it was taken out of In, this cell, IPython's history, story.ipynb and"
-            " story-checkpoint.ipynb. Where JupyterLab asks about a changed file, choose Overwrite."
+            "a key does not belong into a cell: it was taken out of In, IPython's history, story.ipynb and story-checkpoint.ipynb."
+            " The program that runs this notebook writes it itself: the key will stand in its file."
             " If the notebook was saved, synced or shared before, replace the key at its vendor. "
         )
         assert key not in str(reply)
         assert running.run(SEARCH.format(turned=key[::-1])).status == "ok"
         assert running.value("held()") == []
+
+
+@pytest.mark.slow
+def test_under_a_program_that_runs_notebooks_the_sentence_says_that_the_file_will_hold_it(folder):
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    key = f"sk-{secrets.token_hex(16)}"
+    cells = [nbformat.v4.new_code_cell(source) for source in ("%load_ext orchestrator_nb", f"%vault set K {key}")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    with pytest.raises(CellExecutionError) as failed:
+        NotebookClient(notebook, timeout=60, kernel_name="python3").execute(cwd=str(folder))
+    assert key in notebook.cells[1].source  # so it is
+    assert "this cell" not in str(failed.value)
+    assert "writes it itself: the key will stand in its file." in str(failed.value)
+
+
+@pytest.fixture
+def terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORCHESTRATOR_NB_HOME", str(tmp_path / "home"))
+    shell = InteractiveShell(user_ns={})
+    load(shell)
+    yield shell
+    unload(shell)
+
+
+def test_in_a_terminal_there_is_no_cell_to_be_named(terminal):
+    key = f"sk-{secrets.token_hex(16)}"
+    told = said(terminal, f"%vault set K {key}")
+    assert told.startswith("a key does not belong into a command: it was taken out of In")
+    assert not [word for word in ("cell", "notebook") if word in told]
+    assert key not in told
+    assert terminal.rl_next_input == "%vault set K"
+
+
+def test_a_password_is_called_so_and_changed_with_its_own_word(terminal):
+    for line in ("%vault unlock my password", "%vault passwd correct-horse-battery-7-staple-9"):
+        told = said(terminal, line)
+        assert told.startswith("a password does not belong into a command: it was taken out of In"), told
+        assert "change it with %vault passwd" in told
+        assert not [word for word in ("vendor", "a key", "my", "horse") if word in told.split()]
+    assert "take another one" in said(terminal, "%vault init my password")
+
+
+def said(shell, line):
+    result = shell.run_cell(line, store_history=True)
+    return str(result.error_in_exec)

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import shlex
 import shutil
 import threading
 from dataclasses import replace
@@ -166,6 +167,39 @@ def test_a_password_that_was_changed_elsewhere_locks_with_a_sentence(vault, tmp_
     assert content(vault.path, NEW) == {"A": KEY}
 
 
+def test_what_was_changed_elsewhere_is_told_before_it_is_asked_for(vault, tmp_path):
+    assert (vault.still_open(), vault.changed) == (True, None)
+    opened(tmp_path).change_password(Hidden(OLD), Hidden(NEW))
+    assert (vault.still_open(), vault.changed) == (False, "password")
+    vault.unlock(Hidden(NEW))
+    assert (vault.still_open(), vault.changed) == (True, None)
+    vault.path.write_bytes(made_in(tmp_path / "foreign", {"THEIRS": OTHER}).path.read_bytes())
+    assert (vault.still_open(), vault.changed) == (False, "vault")
+
+
+def test_a_damaged_or_missing_vault_names_the_copy_beside_it_only_where_there_is_one(vault):
+    whole = vault.path.read_bytes()
+    beside = shlex.quote(f"{vault.path}.1")
+    for data in (b"no vault", whole[:100], whole[:-7]):
+        vault.path.write_bytes(data)
+        with pytest.raises(
+            VaultFormatError, match=r"; default\.onbv\.1 of \d\d \w+ \d\d:\d\d stands beside it: cp -p "
+        ) as told:
+            vault.status()
+        assert str(told.value).endswith(f"cp -p {beside} {shlex.quote(str(vault.path))}")
+    vault.path.unlink()
+    with pytest.raises(VaultError, match=r"is not there; default\.onbv\.1 of"):
+        vault.facts()
+    vault.path.with_name("default.onbv.1").unlink()
+    vault.path.write_bytes(b"no vault")
+    vault.path.chmod(0o600)
+    with pytest.raises(VaultFormatError, match="it is not a vault; there is no backup"):
+        vault.status()
+    vault.path.write_bytes(whole[:8] + b"\x02" + whole[9:])
+    with pytest.raises(VaultFormatError, match=r"newer version; update orchestrator-nb\.$"):
+        vault.status()
+
+
 def test_a_run_that_begins_after_a_change_elsewhere_waits_for_the_password_instead_of_failing(vault, tmp_path):
     opened(tmp_path).change_password(Hidden(OLD), Hidden(NEW))
     told = []
@@ -190,7 +224,7 @@ def test_a_foreign_vault_in_its_place_is_not_written_to(vault, tmp_path):
 def test_a_file_that_vanished_is_named_and_the_session_goes_on(vault, tmp_path):
     put(vault, "B", OTHER)
     vault.path.unlink()
-    with pytest.raises(VaultError, match=r"default.onbv is not there; copies stand beside it: default.onbv.1"):
+    with pytest.raises(VaultError, match=r"default\.onbv is not there; default\.onbv\.1 of .* stands beside it"):
         put(vault, "C", KEY)
     with vault.lease(["A"]):
         assert value_of(vault, "A") == KEY
@@ -219,6 +253,9 @@ def test_an_old_copy_put_back_is_noticed(vault, tmp_path):
     again = opened(tmp_path)
     (notice,) = again.notices
     assert notice == while_open
+    again.facts(), again.prove(Hidden(OLD))
+    assert again.notices == [notice]  # once for each unlocking
+    assert "if that was you: the next save ends this warning" in notice.lower()
     assert "older (save 2)" in notice
     assert "last seen (save 4)" in notice
     put(again, "C", OTHER)
