@@ -11,11 +11,32 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "orchestrator_nb"
 
 FLOORS = [
-    {"messages", "catalog", "calls", "canonical", "records", "errors", "secret", "needles", "forms", "types", "runs", "source"},  # values
+    {
+        "messages",
+        "catalog",
+        "calls",
+        "canonical",
+        "records",
+        "errors",
+        "secret",
+        "needles",
+        "forms",
+        "types",
+        "runs",
+        "source",
+    },  # values
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis", "traces"},  # things made of calls
-    {"job", "line", "history", "retold", "keyring", "vaulted", "tapes"},  # a grid on its way, the way, and the keys for it
+    {
+        "job",
+        "line",
+        "history",
+        "retold",
+        "keyring",
+        "vaulted",
+        "tapes",
+    },  # a grid on its way, the way, and the keys for it
     {"sessions"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
