@@ -58,8 +58,8 @@ def _nothing_more(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 @contextmanager
 def _open() -> Iterator[Keyring]:
     """The vault of the profile; what there is to tell goes to standard error at the end, also when something failed."""
-    with open_session() as session:
-        keyring = session.vault
+    with open_session(lenient=True) as session:
+        keyring = session.own_vault()
         try:
             yield keyring
         finally:

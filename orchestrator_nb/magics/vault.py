@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.keyring import Keyring, looks_like_a_key
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
@@ -55,13 +55,24 @@ def run(line: str, magics: Magics) -> Any:
         _unknown(magics.shell, verb, rest)
     _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
-    # locking must not fail for a settings file that has become unreadable
-    keyring = (magics._session() if verb == "lock" else magics.session).vault
+    if (keyring := _keyring(verb, magics)) is None:
+        return _say("no vault is open in this kernel.")
     try:
         return _VERBS[verb](keyring, words)
     finally:
         for notice in keyring.notices:
             _say(f"note: {notice}")
+
+
+def _keyring(verb: str, magics: Magics) -> Keyring | None:
+    """Locking must not fail for settings that have become unreadable; where there can be no session, there is nothing to lock."""
+    try:
+        session = magics.any_session
+        return session.vault if verb in {"lock", "help"} else session.own_vault()
+    except ConfigError:
+        if verb != "lock":
+            raise
+    return None
 
 
 def in_body(shell: Shell, body: str) -> UserError:
