@@ -114,7 +114,9 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _settings(config: Config) -> Iterator[Check]:
-    files = ", ".join(str(path) for path, stamp in config.files if stamp) or "none: the defaults are in force"
+    out = config.project.folder if config.project and config.project.refused else None
+    read = [str(path) for path, stamp in config.files if stamp and path.parent != out]
+    files = ", ".join(read) or "none: the defaults are in force"
     yield Check("settings files", None, files)
     yield Check("project", None, _project(config))
     yield from (Check("settings", None, notice) for notice in config.notices)

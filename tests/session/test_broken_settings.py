@@ -74,6 +74,7 @@ def test_a_refused_project_is_one_line_and_the_rest_is_told_without_it(project):
     assert "no vault yet for profile 'default'" in said
     assert "OPENAI_API_KEY is missing" in said
     assert "haiku" not in said
+    assert said.count("orchestrator-nb.yaml") == 1  # not among the files in force
 
 
 BROKEN = {
