@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import httpx2
 
 from orchestrator_nb.calls import Delta, Event, Response, ThinkingDelta
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.forms import CUT, NOTHING, Forms, Sought
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
 from orchestrator_nb.needles import SHORTEST
@@ -57,9 +58,15 @@ class Redaction:
         """The text without keys, and without a beginning of one that an ellipsis or the end cuts off."""
         return self.__forms.uncut(text)
 
-    def body(self, body: bytes) -> bytes:
-        """A body whose encoding is not known yet."""
-        return self.__forms.without(body.decode("latin-1")).encode("latin-1") if self.__forms else body
+    def model(self, model: ModelSpec) -> ModelSpec:
+        """What a server says of a model, without keys."""
+        return replace(
+            model,
+            id=self._without(model.id),
+            aliases=tuple(map(self._without, model.aliases)),
+            retired=model.retired and self.text(model.retired),
+            successor=self._maybe(model.successor),
+        )
 
     def pieces(self, emit: Emit) -> Pieces | None:
         """An ``emit`` for an answer's pieces, or ``None`` where there is nothing to look for. Its `flush` must be called at the end."""
@@ -83,7 +90,7 @@ class Redaction:
         )
 
     def _without(self, text: str) -> str:
-        return self.__forms.without(text)
+        return self.__forms.without(str(text))  # whatever a dialect may have let through
 
     def _maybe(self, text: str | None) -> str | None:
         return text and self._without(text)
@@ -162,7 +169,7 @@ def _everything(response: Response) -> str:
         tools = (f"{part.id} {part.name} {_strings(part.arguments)}" for part in parts if isinstance(part, ToolCall))
         said = "\n".join((response.text, response.thinking, *filter(None, seals), *tools))
     about = (response.model, response.finish_raw, response.raw_id, response.resume, *response.notices)
-    return "\n".join((said, *filter(None, about)))
+    return "\n".join((said, *map(str, filter(None, about))))
 
 
 def _strings(value: Any) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from orchestrator_nb import errors
 from orchestrator_nb.calls import Delta, Response, Started, ThinkingDelta
 from orchestrator_nb.messages import Text, Thinking, ToolCall
+from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.keys import StaticKeys
 from orchestrator_nb.providers.redaction import NOTICE, SHORTEST, Redaction
 from orchestrator_nb.secret import Secret
@@ -231,7 +232,7 @@ def test_a_stream_that_breaks_inside_the_key_keeps_its_text_without_it(far):
 
 def test_an_error_event_whose_words_are_cut_inside_the_key_shows_no_half_of_it(far):
     async def answer(_request, writer):
-        error = {"error": {"message": "x " * 243 + KEY, "code": 400}}
+        error = {"error": {"message": "x " * 249 + KEY, "code": 400}}
         writer.write(far.sse(b"data: " + json.dumps(error).encode() + b"\n\n"))
         await writer.drain()
         writer.close()
@@ -258,18 +259,63 @@ def test_a_request_id_that_is_the_key_is_not_kept(far):
     assert asyncio.run(main()).request_id == "[key]"
 
 
-def test_a_list_of_models_that_holds_the_key_is_read_without_it(far):
-    async def answer(_request, writer):
-        writer.write(far.http(json.dumps({"data": [{"id": f"model-{KEY}"}]}).encode()))
-        await writer.drain()
-        writer.close()
+def escaped(text):
+    """As JSON may write any text."""
+    return "".join(f"\\u{ord(sign):04x}" for sign in text)
+
+
+def slashed(text):
+    return text.replace("/", "\\/")  # as PHP and Django do
+
+
+async def listed(far, body, kind="openai-compatible"):
+    async with far.serve(far.http(body.encode())) as there:
+        one = far.exchange(keys=StaticKeys(KEY))
+        try:
+            return await one.list_models(far.vendor(there.url, kind=kind))
+        except errors.ProviderError as error:
+            return error
+        finally:
+            await one.aclose()
+
+
+@pytest.mark.parametrize("spelled", [str, escaped, slashed])
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_a_list_of_models_that_holds_the_key_is_read_without_it(far, kind, spelled):
+    key = spelled(KEY)
+    row = f'''{{"id": "model-{key}", "name": "models/model-{key}", "supportedGenerationMethods": ["generateContent"],
+        "capabilities": {{"completion_chat": true}}, "aliases": ["{key}"], "deprecation_replacement_model": "{key}",
+        "lifecycle": "retired", "retires_at": "{key}"}}'''
+    (model,) = asyncio.run(listed(far, f'{{"data": [{row}], "models": [{row}]}}', kind))
+    assert model.id.removeprefix("models/") == "model-[key]"
+    assert not holds(repr(model))
+
+
+@pytest.mark.parametrize("page", ["5", '{"a": 1}', '"\\ud800"', f'"{"x" * 70_000}"'])
+def test_a_next_page_that_no_address_can_name_is_an_error_of_ours(far, page):
+    for kind in ("gemini", "anthropic"):
+        body = f'{{"data": [], "models": [], "has_more": true, "last_id": {page}, "nextPageToken": {page}}}'
+        assert type(asyncio.run(listed(far, body, kind))) is errors.BadResponse
+
+
+@pytest.mark.parametrize("spelled", [str, escaped, slashed])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_shows_no_end_of_a_key_whose_beginning_looks_like_one(far, spelled, stream):
+    key = "sk-zQ8abc/9vT_w+k/plain-looking=="  # a pattern knows what stands before the first slash
+    body = f'{{"error": {{"message": "no {spelled(key)} here", "code": 401}}}}'
 
     async def main():
-        async with far.serve(answer) as there:
-            one = far.exchange(keys=StaticKeys(KEY))
-            try:
-                return await one.list_models(far.vendor(there.url))
-            finally:
-                await one.aclose()
+        said = far.sse(f"data: {body}\n\n".encode()) if stream else far.http(body.encode(), "401 No")
 
-    assert [model.id for model in asyncio.run(main())] == ["model-[key]"]
+        async def answer(_request, writer):
+            writer.write(said)
+            await writer.drain()
+            writer.close()
+
+        async with far.serve(answer) as there:
+            return await far.ask(there.url, stream=stream, keys=StaticKeys(key))
+
+    error = asyncio.run(main())
+    assert type(error) is errors.AuthFailed
+    assert "no [key] here" in str(error)
+    assert not holds(str(error), key)
