@@ -349,6 +349,11 @@ class Keyring:
         every = [names for vendor in vendors if not any(map(self.vault.knows, names := synonyms(vendor.key_name)))]
         return {found for names in every if (found := next(filter(has, names), None))}
 
+    def _outside(self, vendors: Iterable[Vendor], has: Callable[[str], bool]) -> set[str]:
+        """The names by which calls find their keys in the environment: what this process has seen in the vault never comes from there."""
+        every = [names for vendor in vendors if not any(map(self.vault.knows, names := synonyms(vendor.key_name)))]
+        return {found for names in every if (found := next(filter(has, names), None))}
+
     def reopen(self) -> VaultLocked | None:
         """In the middle of a run: ask for the password. What calls that wait fail with, when it is not given."""
         try:
