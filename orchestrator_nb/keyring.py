@@ -11,7 +11,7 @@ import difflib
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +132,7 @@ class Keyring:
         lines = [*telling.about(self.status(), facts, self.vault.path.stem, datetime.now(UTC).timestamp())]
         return [*lines, *map("           {}".format, self._hidden_by_others({fact.name for fact in facts or ()}))]
 
-    def _hidden_by_others(self, held: set[str]) -> list[str]:
+    def _hidden_by_others(self, held: Collection[str]) -> Sequence[str]:
         """Which of several names for the same key is used."""
         rows = [
             [name for name in synonyms(vendor.key_name) if name in held] for vendor in self._catalog().vendors.values()
@@ -344,15 +344,10 @@ class Keyring:
         elif found is None or len(needing) == len(vendors):
             raise VaultLocked(why)
 
-    def _outside(self, vendors: Iterable[Vendor], has: Callable[[str], bool]) -> set[str]:
+    def _outside(self, vendors: Iterable[Vendor], has: Callable[[str], bool]) -> frozenset[str]:
         """The names by which calls find their keys in the environment: what this process has seen in the vault never comes from there."""
         every = [names for vendor in vendors if not any(map(self.vault.knows, names := synonyms(vendor.key_name)))]
-        return {found for names in every if (found := next(filter(has, names), None))}
-
-    def _outside(self, vendors: Iterable[Vendor], has: Callable[[str], bool]) -> set[str]:
-        """The names by which calls find their keys in the environment: what this process has seen in the vault never comes from there."""
-        every = [names for vendor in vendors if not any(map(self.vault.knows, names := synonyms(vendor.key_name)))]
-        return {found for names in every if (found := next(filter(has, names), None))}
+        return frozenset(found for names in every if (found := next(filter(has, names), None)))
 
     def reopen(self) -> VaultLocked | None:
         """In the middle of a run: ask for the password. What calls that wait fail with, when it is not given."""
