@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-import os
 import queue
 import secrets
 import threading
@@ -22,13 +21,13 @@ from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.calls import Delta, Event, Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
-from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms
@@ -53,6 +52,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.simulator import Simulator
+
+_ONCE: Final = (HOME, sources.FILE, sources.COMMAND)
+"""Variables that are read when the session opens: a project's .env that is loaded later moves no vault and runs no command."""
 
 OnError = Literal["return", "continue", "stop"]
 """After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
@@ -90,10 +92,9 @@ class Session:
 
         A ``lenient`` one is there also while the settings cannot be loaded, for `doctor` and `own_vault`; whatever else is asked of it raises then.
         """
-        environ = os.environ if environ is None else environ
+        environ = Veiled(environ, once=_ONCE)  # it holds keys, and stands in frames and attributes
         if home:
-            environ = {**environ, "ORCHESTRATOR_NB_HOME": str(Path(home).absolute())}
-        environ = Veiled(environ)  # it holds keys, and stands in frames and attributes
+            environ = Veiled({**environ, HOME: str(Path(home).absolute())})
         loaded = configuration.load(
             Paths.find(environ), Path(cwd or Path.cwd()), environ, profile=profile, problems=[] if lenient else None
         )

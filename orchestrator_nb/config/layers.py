@@ -22,6 +22,12 @@ NOT_SETTINGS: Final = frozenset(
     for name in ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND", "SOURCE")  # read where they are used
 )
 
+OWN_FILES_ONLY: Final[Mapping[str, str]] = {
+    "network": "it decides who is on the way between you and the vendors",
+    "vault": "it decides how well the vault is sealed and how long it stays open",
+}
+"""Sections that no variable sets, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -79,6 +85,12 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         if "." not in key and key not in keys():
             notices.append(f"{variable} is not a setting and is ignored.")
             continue
+        if (section := key.partition(".")[0]) in OWN_FILES_ONLY:
+            raise ConfigError(
+                f"a variable may not set this, for {OWN_FILES_ONLY[section]}, and a project's .env sets variables too; take it away and set it in your config.yaml.",
+                where=variable,
+                key=key,
+            )
         value = _from_variable(key, environ[variable], variable)
         values[key] = Origin("environment", variable, None, value)
     return Layer("environment", values), tuple(notices)

@@ -7,14 +7,13 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
-from orchestrator_nb.config import Config, Paths
+from orchestrator_nb.config import Config
 from orchestrator_nb.diagnosis import Check, without_home
 from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.magics import trust, vault
@@ -117,10 +116,10 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
     )
     environ = Veiled(os.environ)  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
-        _say(configuration.migrate(Paths.find(environ), dry_run=given.dry_run))
+        _say(configuration.migrate(trust.place(magics, environ)[0], dry_run=given.dry_run))
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
-        configuration.choose_profile(given.value, Paths.find(environ), Path.cwd(), environ, new=given.new)
+        configuration.choose_profile(given.value, *trust.place(magics, environ), environ, new=given.new)
     elif given.new or given.dry_run or (given.profile is not None and given.value is None):
         raise words.misused()
     elif given.value is not None:
