@@ -215,7 +215,7 @@ class Exchange:
         """The error for a status that is not 2xx; of its body only the beginning is read, and only if it is plain."""
         vendor, model = call.names
         if 300 <= status < 400:
-            words = f"it points to {_points_to(headers, call.target.url)}"
+            words = f"it points to {_points_to(headers, call.target.url, redaction)}"
             what = f"answered {status} (redirect)"
             return trouble("redirect", what, words, status=status, headers=headers, vendor=vendor, model=model)
         said = b""
@@ -434,10 +434,10 @@ async def _beginning(body: httpx2.AsyncByteStream, limit: int) -> bytes:
     return bytes(said[:limit])
 
 
-def _points_to(headers: Headers, asked: httpx2.URL) -> str:
-    """Where a redirect leads: the origin only, for the rest may hold anything."""
+def _points_to(headers: Headers, asked: httpx2.URL, redaction: Redaction) -> str:
+    """Where a redirect leads: the origin only, for the rest may hold anything; and no host that is made of a key, which addresses write in small letters."""
     try:
         found = origin(asked.join(headers["location"]))
     except (KeyError, ValueError, httpx2.InvalidURL):
         return "nowhere"
-    return found if _ORIGIN.fullmatch(found) else "another place"
+    return found if _ORIGIN.fullmatch(found) and not redaction.resembled_by(found) else "another place"

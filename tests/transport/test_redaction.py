@@ -1,7 +1,9 @@
 """A server that repeats the key it was sent: the key comes back in no answer, no piece of one, and no error, wherever it is cut."""
 
 import asyncio
+import contextlib
 import json
+import os
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -15,7 +17,7 @@ from orchestrator_nb.calls import Delta, Response, Started, ThinkingDelta
 from orchestrator_nb.messages import Text, Thinking, ToolCall
 from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.keys import StaticKeys
-from orchestrator_nb.providers.redaction import NOTICE, SHORTEST, Redaction
+from orchestrator_nb.providers.redaction import NOTICE, SHORTEST, Redaction, _shared
 from orchestrator_nb.secret import Secret
 
 KEY = "zQ8.plain-looking.9vT_w+k/=="  # no pattern knows it
@@ -319,3 +321,64 @@ def test_an_error_shows_no_end_of_a_key_whose_beginning_looks_like_one(far, spel
     assert type(error) is errors.AuthFailed
     assert "no [key] here" in str(error)
     assert not holds(str(error), key)
+
+
+# A vault that locks while the answer comes
+
+
+@pytest.mark.parametrize("how", ["lock", "fork"])
+def test_the_calls_own_key_stands_in_the_vaults_buffer_only_and_is_wiped_with_it(far, tmp_path, how):
+    async def main():
+        gate = asyncio.Event()
+        first, second = (
+            b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n"
+            for choice in (
+                {"delta": {"content": "hello "}},
+                {"delta": {"content": f"you sent {KEY} !"}, "finish_reason": "stop"},
+            )
+        )
+
+        async def answer(_request, writer):
+            writer.write(far.sse(first))
+            await gate.wait()
+            writer.write(second + b"data: [DONE]\n\n")
+            await writer.drain()
+            writer.close()
+
+        def emit(event):
+            events.append(event)
+            if isinstance(event, Delta) and not gate.is_set():
+                found.append(knows())
+                if how == "lock":
+                    keys.vault.lock()
+                    found.append(knows())
+                else:
+                    found.append(in_a_child(knows))
+                gate.set()
+
+        def knows():
+            return any(forms.held_by(KEY) for forms in list(_shared.values()))
+
+        events, found = [], []
+        async with far.serve(answer) as there:
+            keys = far.VaultKeys(tmp_path / "vault", KEY, there.url)
+            one = far.exchange(keys=keys, known=lambda: keys.vault.forms)
+            try:
+                return await one(far.question(there.url, stream=True), emit), events, found
+            finally:
+                await one.aclose()
+
+    response, events, found = asyncio.run(main())
+    assert found == [True, False]
+    assert not holds(repr(events) + repr(response))
+    assert response.text == "hello you sent [key] !"
+
+
+def in_a_child(ask):
+    """What a forked process answers."""
+    if child := os.fork():
+        return bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    said = 2
+    with contextlib.suppress(BaseException):
+        said = int(ask())
+    os._exit(said)
