@@ -6,7 +6,7 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.config import Config
-from orchestrator_nb.errors import VaultError
+from orchestrator_nb.errors import ConfigError, VaultError
 from orchestrator_nb.providers.keys import synonyms
 from orchestrator_nb.vault import files, sources, telling
 from orchestrator_nb.vault.vault import Vault
@@ -41,16 +41,40 @@ class Check:
     text: str
 
 
-def examine(config: Config, environ: Mapping[str, str], vault: Vault, *, simulating: bool) -> list[Check]:
-    """All checks, in the order in which a person would mend things. Asks for no password: of a locked vault it says that it is locked."""
-    where = _Keys(vault, environ)
+def examine(
+    config: Config, environ: Mapping[str, str], vault: Vault, problems: Sequence[ConfigError] = (), *, simulating: bool
+) -> list[Check]:
+    """All checks, in the order in which a person would mend things. Asks for no password: of a locked vault it says that it is locked.
+
+    ``problems`` is what was wrong in the settings; ``config`` what there is without it.
+    """
     return [
         *_python(),
-        *_folders(config),
+        *_looked("folders", _folders(config)),
+        *_broken(problems),
         *_settings(config),
-        *_vault(vault, environ),
-        *_vendors(config, where, simulating=simulating),
+        *_looked("vault", _vault(vault)),
+        *_password(environ),
+        *_looked("vendors", _vendors(config, vault, environ, simulating=simulating)),
     ]
+
+
+def without_home(problem: ConfigError, environ: Mapping[str, str]) -> list[Check]:
+    """What can be told where not even the folders can be found."""
+    return [*_python(), *_broken([problem]), *_password(environ)]
+
+
+def _looked(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks; a file that cannot be looked at is one of them, and not the end of the report."""
+    try:
+        yield from checks
+    except OSError as error:
+        yield Check(name, False, f"{error.filename or 'a file'} cannot be looked at: {error.strerror}.")
+
+
+def _broken(problems: Iterable[ConfigError]) -> Iterator[Check]:
+    for problem in problems:
+        yield Check("settings", False, str(problem))
 
 
 def _python() -> Iterator[Check]:
@@ -67,16 +91,22 @@ def _version(name: str) -> str:
 
 def _folders(config: Config) -> Iterator[Check]:
     paths = config.paths
-    for name, folder in (("config", paths.config), ("data", paths.data)):
+    for name, folder in (("config", paths.config), ("data", paths.data), ("state", paths.state)):
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        writable = os.access(existing, os.W_OK)
-        yield Check(
-            f"{name} folder",
-            writable,
-            f"{folder}{'' if folder.exists() else ' (not made yet)'}{'' if writable else ': cannot be written'}",
-        )
+        if wrong := _unusable(existing):
+            made = "" if folder.exists() else " (not made yet)"
+            where = wrong if existing == folder else f"{wrong}, as {existing} is so"
+            yield Check(f"{name} folder", False, f"{folder}{made}: {where}")
+            continue
+        yield Check(f"{name} folder", True, f"{folder}{'' if folder.exists() else ' (not made yet)'}")
         if folder.exists() and _open_to_others(folder):
             yield Check(f"{name} folder", False, f"others may write to it: chmod go-w {folder}")
+
+
+def _unusable(folder: Path) -> str:
+    if not folder.is_dir():
+        return "is no folder"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
 
 
 def _open_to_others(folder: Path) -> bool:
@@ -84,14 +114,27 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _settings(config: Config) -> Iterator[Check]:
-    files = ", ".join(str(path) for path, stamp in config.files if stamp) or "none: the defaults are in force"
+    out = config.project.folder if config.project and config.project.refused else None
+    read = [str(path) for path, stamp in config.files if stamp and path.parent != out]
+    files = ", ".join(read) or "none: the defaults are in force"
     yield Check("settings files", None, files)
+    yield Check("project", None, _project(config))
     yield from (Check("settings", None, notice) for notice in config.notices)
     default = config.settings.model
     yield Check("default model", None, default or "none: name a model in each cell, or set one: %llm config model NAME")
 
 
-def _vault(vault: Vault, environ: Mapping[str, str]) -> Iterator[Check]:
+def _project(config: Config) -> str:
+    if (found := config.project) is None:
+        return f"none: no settings file of ours in {config.cwd} or above it" if config.cwd else "none"
+    since = " any more, as it changed" if found.changed else ""
+    trust = f"{found.folder}, {'' if found.trusted else 'not '}trusted{since}"
+    if found.refused:
+        return f"{trust}, refused: what follows is told without it"
+    return trust if found.trusted else f"{trust}: of its settings only harmless ones count"
+
+
+def _vault(vault: Vault) -> Iterator[Check]:
     try:
         status = vault.status()
     except VaultError as error:
@@ -102,6 +145,9 @@ def _vault(vault: Vault, environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check("vault", True if status.state == "open" else None, first + left)
     for path in (copy for copy in files.backups(vault.path) if copy.exists() and _readable_by_others(copy)):
         yield Check("vault", False, f"others may read {path.name}; run: chmod 600 '{path}'")
+
+
+def _password(environ: Mapping[str, str]) -> Iterator[Check]:
     source = sources.FILE if environ.get(sources.FILE) else sources.COMMAND
     if problem := sources.problem(environ):
         yield Check("password", False, problem)
@@ -137,7 +183,8 @@ class _Keys:
         return False, f"{key_name} is missing: %vault set {key_name}"
 
 
-def _vendors(config: Config, keys: _Keys, *, simulating: bool) -> Iterator[Check]:
+def _vendors(config: Config, vault: Vault, environ: Mapping[str, str], *, simulating: bool) -> Iterator[Check]:
+    keys = _Keys(vault, environ)
     if simulating:
         yield Check("simulator", True, "on: every vendor is played on this machine, no key is used")
     for vendor in config.catalog.vendors.values():

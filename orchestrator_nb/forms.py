@@ -96,6 +96,24 @@ class Forms:
             return None
         return next((key.label for key in self.__keys if any(needle in text for needle in _needles(key))), None)
 
+    def resembles(self, text: str) -> bool:
+        """Whether a key stands in the text when neither case nor full stops count, as in a host's name."""
+        folded = _folded(text)
+        return any(_folded(needle) in folded for key in self.__keys for needle in _needles(key))
+
+    def buffer_of(self, value: str) -> Hidden | None:
+        """Where this key's value stands already, to be wiped by its owner."""
+        raw = value.encode()
+        return next((key.value for key in self.__keys if key.value.use(lambda buffer: buffer == raw)), None)
+
+    def guessed(self, text: str) -> str:
+        """The text without all that begins as a key does: for what is wiped, of which only this is known."""
+        return (
+            re.sub(rf"(?:{'|'.join(map(re.escape, self.__heads))})\S{{{CUT},}}", "[key]", text)
+            if self.__heads
+            else text
+        )
+
     def _whole(self, text: str) -> str:
         begun = self.begun(text)
         return text[:-begun] + self.mark_of(text[-begun:]) if begun >= CUT else text
@@ -114,6 +132,10 @@ def _rare(heads: Iterable[str]) -> set[str]:
         if chosen.isdisjoint(head):
             chosen.add(max(head, key=lambda sign: (sign.isdigit(), not sign.isalpha(), sign.isupper())))
     return chosen
+
+
+def _folded(text: str) -> str:
+    return text.casefold().replace(".", "")
 
 
 def _any_of(signs: Iterable[str]) -> str:

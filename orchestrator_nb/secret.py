@@ -7,7 +7,8 @@ runs in the same process; what this stops is files, outputs, tracebacks, logs an
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NoReturn, Self, TypeVar
 
 from orchestrator_nb.errors import VaultError
@@ -143,21 +144,27 @@ class Hidden:
 
 
 class Veiled(Mapping[str, str]):
-    """A mapping, such as the environment, that shows none of its values: it stands in frames and attributes that a debugger may print."""
+    """A mapping that shows none of its values: it stands in frames and attributes that a debugger may print.
 
-    __slots__ = ("__values",)
+    Without ``values`` it is the environment of this process, which then stands in no frame at all. The names in ``once`` are read now and stay as they are.
+    """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self.__values = values
+    __slots__ = ("__fixed", "__once", "__values")
+
+    def __init__(self, values: Mapping[str, str] | None = None, once: Iterable[str] = ()) -> None:
+        self.__values = os.environ if values is None else values
+        self.__once = frozenset(once)
+        self.__fixed = {name: self.__values[name] for name in self.__once if name in self.__values}
 
     def __getitem__(self, name: str) -> str:
-        return self.__values[name]
+        return self.__fixed[name] if name in self.__once else self.__values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__values)
+        yield from self.__fixed
+        yield from (name for name in self.__values if name not in self.__once)
 
     def __len__(self) -> int:
-        return len(self.__values)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return f"<{len(self)} variables>"

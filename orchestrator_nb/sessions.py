@@ -14,7 +14,6 @@ import asyncio
 import atexit
 import contextlib
 import itertools
-import os
 import queue
 import secrets
 import threading
@@ -24,16 +23,16 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.calls import Delta, Event, Params
 from orchestrator_nb.canonical import plain
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
-from orchestrator_nb.config.paths import Paths
+from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
-from orchestrator_nb.errors import UserError, VaultLocked
+from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.history import By, History, Rest, written_down
 from orchestrator_nb.job import Job, Plan
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
 
 _Way = Callable[[int, Callable[[str], object], Book | None], contextlib.AbstractAsyncContextManager[Handler]]
 """The way of one run's questions, given how many go at once, who hears notices, and what the run is written down in."""
+_ONCE: Final = (HOME, sources.FILE, sources.COMMAND)
+"""Variables that are read when the session opens: a project's .env that is loaded later moves no vault and runs no command."""
 
 OnError = Literal["return", "continue", "stop"]
 """After a failure: run everything (the first two differ in what a cell makes of it), or start nothing new."""
@@ -87,6 +88,7 @@ class Session:
         self._lock = threading.RLock()
         self._line: Line | None = None
         self._keyring: Keyring | None = None
+        self._owner = config
         self._vaulted: VaultedKeys | None = None
         self._source: AnswersFrom | None = None
         self._tapes = Tapes(versions, self._holds_key)
@@ -101,13 +103,18 @@ class Session:
         environ: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         profile: str | None = None,
+        lenient: bool = False,
     ) -> Self:
-        """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``, ``profile`` the chosen one. Raises `ConfigError`."""
-        environ = os.environ if environ is None else environ
+        """A session for the folder ``cwd``. ``home`` overrides ``ORCHESTRATOR_NB_HOME``, ``profile`` the chosen one. Raises `ConfigError`.
+
+        A ``lenient`` one is there also while the settings cannot be loaded, for `doctor` and `own_vault`; whatever else is asked of it raises then.
+        """
+        environ = Veiled(environ, once=_ONCE)  # it holds keys, and stands in frames and attributes
         if home:
-            environ = {**environ, "ORCHESTRATOR_NB_HOME": str(Path(home).absolute())}
-        environ = Veiled(environ)  # it holds keys, and stands in frames and attributes
-        loaded = configuration.load(Paths.find(environ), Path(cwd or Path.cwd()), environ, profile=profile)
+            environ = Veiled({**environ, HOME: str(Path(home).absolute())})
+        loaded = configuration.load(
+            Paths.find(environ), Path(cwd or Path.cwd()), environ, profile=profile, problems=[] if lenient else None
+        )
         return cls(loaded, environ=environ, clock=clock)
 
     # What there is
@@ -147,14 +154,17 @@ class Session:
     @property
     def vault(self) -> Keyring:
         """The profile's vault: ``vault.unlock()``, ``vault.set("OPENAI_API_KEY")``; each asks for what it needs and shows no value."""
-        with self._lock:
-            path = self.config.paths.vault(self.config.settings.profile)
-            if self._keyring is None or self._keyring.vault.path != path:
-                self._lock_vault()
-                vault = vault_for(self.config, path, self._clock)
-                self._keyring = Keyring(vault, self._environ, lambda: self.config.own_catalog, self.config.cwd)
-            follow(self._keyring.vault, self.config)
-            return self._keyring
+        return self._vault_of(self.config)
+
+    def own_vault(self) -> Keyring:
+        """`vault`, by the user's own settings as they are now: a project that is refused keeps nobody from it. Raises `ConfigError`."""
+        try:
+            self.refresh()
+        except ConfigError:
+            refused = True
+        else:
+            refused = False
+        return self._vault_of(self.config.own() if refused else self.config)
 
     def source(self, mode: str | None = None, tape: str | Path | None = None) -> AnswersFrom:
         """Where answers come from, for all that is asked from now on: ``source("record", "study.jsonl")``; without arguments, what holds now.
@@ -230,8 +240,9 @@ class Session:
 
     def models(self, patterns: Sequence[str] = ()) -> tuple[ModelSpec, ...]:
         """The models that names and globs mean, each once, in that order; the default model when there are none."""
+        catalog = self.catalog
         wanted = list(patterns) or [self._default_model()]
-        found = itertools.chain.from_iterable(self.catalog.match(pattern) for pattern in wanted)
+        found = itertools.chain.from_iterable(catalog.match(pattern) for pattern in wanted)
         return tuple({model.ref: model for model in found}.values())
 
     def start(
@@ -353,8 +364,15 @@ class Session:
     # Looking after itself
 
     def doctor(self) -> list[Check]:
-        """What works here and what does not; opens no connection and shows no key."""
-        return examine(self.config, self._environ, self.vault.vault, simulating=self.simulating)
+        """What works here and what does not, also while the settings cannot be loaded; opens no connection and shows no key."""
+        problems: list[ConfigError] = []
+        with self._lock:
+            config = self.config.refreshed(problems=problems)
+            vault = self._keyring.vault if self._keyring else None
+            path = config.paths.vault(config.settings.profile)
+            if vault is None or vault.path != path:
+                vault = vault_for(config, path, self._clock)
+        return examine(config, self._environ, vault, problems, simulating=self.simulating)
 
     def refresh(self) -> None:
         """Read the settings again if a file changed since."""
@@ -389,8 +407,21 @@ class Session:
 
     # How it is put together
 
+    def _vault_of(self, config: Config) -> Keyring:
+        with self._lock:
+            self._owner = config
+            path = config.paths.vault(config.settings.profile)
+            if self._keyring is None or self._keyring.vault.path != path:
+                self._lock_vault()
+                vault = vault_for(config, path, self._clock)
+                self._keyring = Keyring(vault, self._environ, lambda: self._owner.own_catalog, config.cwd)
+            follow(self._keyring.vault, config)
+            return self._keyring
+
     def _current(self) -> Line:
         with self._lock:
+            if not self.config.complete:
+                self.refresh()
             if self._line is None:
                 self._line = self._new_line()
             return self._line
@@ -643,9 +674,22 @@ _notebook_lock = threading.Lock()
 
 def session() -> Session:
     """The notebook's own session, opened at first use and closed when Python ends."""
-    global _notebook  # noqa: PLW0603  # one kernel has one notebook session; this function is its only owner
     with _notebook_lock:
-        if _notebook is None:
-            _notebook = Session.open()
-            atexit.register(_notebook.close)
-        return _notebook
+        found = _of_the_notebook(lenient=False)
+        if not found.config.complete:
+            found.refresh()
+        return found
+
+
+def notebook_session() -> Session:
+    """`session`, also while the settings cannot be loaded (``lenient`` in `Session.open`)."""
+    with _notebook_lock:
+        return _of_the_notebook(lenient=True)
+
+
+def _of_the_notebook(*, lenient: bool) -> Session:
+    global _notebook  # noqa: PLW0603  # one kernel has one notebook session; this function is its only owner
+    if _notebook is None:
+        _notebook = Session.open(lenient=lenient)
+        atexit.register(_notebook.close)
+    return _notebook

@@ -62,6 +62,9 @@ class Wire:
 class Decoder(Protocol):
     """Turns the bytes of one answer into events and a `Response`; pure, fed in pieces of any size."""
 
+    hide: Callable[[str], str]
+    """Takes keys out of the vendor's words in an error; whoever feeds it may set one."""
+
     def feed(self, chunk: bytes) -> Iterable[Event]:
         """Events for this piece. Raises `ProviderError` for an error inside the stream, with the text so far."""
         ...

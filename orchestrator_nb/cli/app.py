@@ -74,8 +74,8 @@ def main(ctx: click.Context, profile: str | None) -> None:
 _PROFILE = "orchestrator_nb.profile"
 
 
-def open_session() -> Session:
-    """A session of this process, with the profile of ``onb --profile``; use it as a context manager."""
+def open_session(*, lenient: bool = False) -> Session:
+    """A session of this process, with the profile of ``onb --profile``; use it as a context manager. ``lenient`` as for `Session.open`."""
     from orchestrator_nb.sessions import Session  # help and usage errors must not wait for it
 
-    return Session.open(profile=click.get_current_context().meta.get(_PROFILE))
+    return Session.open(profile=click.get_current_context().meta.get(_PROFILE), lenient=lenient)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator_nb.catalog import ModelSpec
     from orchestrator_nb.config import Config
     from orchestrator_nb.config.layers import Origin
+    from orchestrator_nb.diagnosis import Check
     from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
 
@@ -251,11 +252,20 @@ def simulate(port: int, **how: Any) -> None:
 def doctor() -> None:
     """Say what works here and what does not."""
     marks = {True: click.style("ok", fg="green"), False: click.style("!!", fg="red"), None: "  "}
-    with open_session() as session:
-        checks = session.doctor()
+    checks = _checks()
     for check in checks:
         click.echo(f"{marks[check.ok]}  {check.name:<18} {for_shell(check.text)}")
     sys.exit(1 if any(check.ok is False for check in checks) else 0)
+
+
+def _checks() -> list[Check]:
+    try:
+        with open_session(lenient=True) as session:
+            return session.doctor()
+    except ConfigError as error:
+        from orchestrator_nb.diagnosis import without_home  # with the vault: help must not wait for it
+
+        return without_home(error, Veiled(os.environ))
 
 
 @main.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ import click
 
 from orchestrator_nb.cli.app import main
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     from orchestrator_nb.traces.finder import Keys
@@ -79,7 +79,7 @@ def _look(paths: tuple[Path, ...], *, everything: bool, as_json: bool = False) -
     from orchestrator_nb.traces.scan import scan
 
     finder, progress = _finder(), _Progress()
-    places = paths or (Path(), *of_user(os.environ, Path.home()))
+    places = paths or (Path(), *of_user(Veiled(), Path.home()))
     found: list[Finding] = []
     notes: list[Note] = []
     for one in scan(places, finder, everything=everything, tell=progress):
@@ -100,7 +100,7 @@ def _finder() -> Keys:
     from orchestrator_nb.config.paths import Paths
     from orchestrator_nb.traces.finder import stored_in
 
-    paths = Paths.find(os.environ)
+    paths = Paths.find(Veiled())
     return stored_in(paths.state, paths.vault().parent)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from orchestrator_nb.cli.app import for_shell, main
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.secret import Veiled
 
 
 @main.command()
@@ -24,13 +24,14 @@ def trust(path: Path, yes: bool, forget: bool, show: bool) -> None:
 
     if yes + forget + show > 1:
         raise UserError("--yes, --forget and --list exclude each other.")
-    paths = Paths.find(os.environ)
+    environ = Veiled()  # it holds keys, and stands in frames
+    paths = Paths.find(environ)
     if show:
         consent.show(paths, say=_say)
     elif forget:
-        consent.take_back(paths, path, os.environ, say=_say)
+        consent.take_back(paths, path, environ, say=_say)
     else:
-        consent.give(paths, path, os.environ, yes=yes, say=_say, ask=_ask)
+        consent.give(paths, path, environ, yes=yes, say=_say, ask=_ask)
 
 
 def _say(text: str) -> None:

@@ -23,10 +23,10 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None:
-            from orchestrator_nb.magics.args import nearest  # only for a mistake
+            from orchestrator_nb.magics.vault import instead  # only for a mistake
 
             raise UserError(
-                f"there is no such command{nearest(args[0], self.list_commands(ctx))} See onb vault --help."
+                f"there is no such command{instead(args[0], self.list_commands(ctx))} See onb vault --help."
             )
         return super().resolve_command(ctx, args)
 
@@ -58,8 +58,8 @@ def _nothing_more(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 @contextmanager
 def _open() -> Iterator[Keyring]:
     """The vault of the profile; what there is to tell goes to standard error at the end, also when something failed."""
-    with open_session() as session:
-        keyring = session.vault
+    with open_session(lenient=True) as session:
+        keyring = session.own_vault()
         try:
             yield keyring
         finally:
@@ -76,13 +76,10 @@ def _say(text: str, *, err: bool = False) -> None:
 @vault.command()
 def status() -> None:
     """Say whether there is a vault, how it is sealed, and how to open it."""
-    from orchestrator_nb.vault import telling  # with all that a vault needs: help must not wait for it
-
     with _open() as keyring:
         if keyring.vault.exists:
             keyring.unlock_unattended()
-        facts = keyring.vault.facts() if keyring.vault.is_open else None
-        for line in telling.about(keyring.status(), facts, keyring.vault.path.stem, time.time()):
+        for line in keyring.about():
             _say(line)
 
 
@@ -115,11 +112,14 @@ def lock() -> None:
 @click.option("--origin", "origins", multiple=True, metavar="URL", help="Where it may go; repeatable.")
 @_nothing_more("the value")
 def set_(name: str, origins: tuple[str, ...]) -> None:
-    """Keep a key called NAME, or replace it; asks for the value."""
-    from orchestrator_nb.vault import telling  # as above
+    """Keep a key called NAME, or replace it; asks for the value.
+
+    Where the vault opens without a person, the value may also come through a pipe, as its first line.
+    """
+    from orchestrator_nb.vault import telling  # with all that a vault needs: help must not wait for it
 
     with _open() as keyring:
-        _say(telling.stored(keyring.set(name, origins=origins)))
+        _say(telling.stored(keyring.set(name, origins=origins, piped=True)))
 
 
 @vault.command()
@@ -151,15 +151,17 @@ def list_(as_json: bool) -> None:
 @click.argument("source")
 @click.argument("names", nargs=-1)
 @click.option("--service", default="orchestrator-nb", show_default=True, help="Of the system's keyring.")
-def import_(source: str, names: tuple[str, ...], service: str) -> None:
+@click.option("--origin", "origins", multiple=True, metavar="URL", help="Where the keys may go; repeatable.")
+@click.option("--replace", is_flag=True, help="Also those that the vault has.")
+def import_(source: str, names: tuple[str, ...], service: str, origins: tuple[str, ...], replace: bool) -> None:
     """Take keys from SOURCE: env, keyring, or the path of a .env file. NAMES, or all that the settings know."""
     with _open() as keyring:
         if source == "env":
-            found = keyring.import_env(*names)
+            found = keyring.import_env(*names, origins=origins, replace=replace)
         elif source == "keyring":
-            found = keyring.import_keyring(*names, service=service)
+            found = keyring.import_keyring(*names, service=service, origins=origins, replace=replace)
         else:
-            found = keyring.import_file(source, *names)
+            found = keyring.import_file(source, *names, origins=origins, replace=replace)
         for line in found.lines():
             _say(line)
 

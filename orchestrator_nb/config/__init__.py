@@ -17,6 +17,7 @@ if (
 ):  # pydantic and PyYAML take 0.1 s to import, and a notebook that only loads the extension needs neither
     from orchestrator_nb.config.layers import Config
     from orchestrator_nb.config.profiles import ProfileFacts
+    from orchestrator_nb.errors import ConfigError
 
 __all__ = ["Config", "Paths", "choose_profile", "json_schema", "list_profiles", "load", "migrate"]
 
@@ -37,14 +38,18 @@ def load(
     cell: Mapping[str, Any] | None = None,
     today: date | None = None,
     profile: str | None = None,
+    *,
+    project: bool = True,
+    problems: list[ConfigError] | None = None,
 ) -> Config:
     """The configuration for a notebook in ``cwd`` (``None``: no project layer), with ``cell`` options by dotted key on top.
 
     ``today`` decides which announced retirements have happened; ``profile`` is used instead of the one that files and environment choose. Creates nothing. Raises `ConfigError`, with file, line and key, for anything wrong.
+    ``project=False`` leaves the project out for now. Where there is a list of ``problems``, what is wrong is added to it and left out, instead of raising.
     """
     from orchestrator_nb.config.loading import load as load_now
 
-    return load_now(paths, cwd, environ, cell, today, profile)
+    return load_now(paths, cwd, environ, cell, today, profile, project=project, problems=problems)
 
 
 def choose_profile(

@@ -22,6 +22,12 @@ NOT_SETTINGS: Final = frozenset(
     for name in ("HOME", "PASSWORD_FILE", "PASSWORD_COMMAND")  # read where they are used
 )
 
+OWN_FILES_ONLY: Final[Mapping[str, str]] = {
+    "network": "it decides who is on the way between you and the vendors",
+    "vault": "it decides how well the vault is sealed and how long it stays open",
+}
+"""Sections that no variable sets, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -79,6 +85,12 @@ def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         if "." not in key and key not in keys():
             notices.append(f"{variable} is not a setting and is ignored.")
             continue
+        if (section := key.partition(".")[0]) in OWN_FILES_ONLY:
+            raise ConfigError(
+                f"a variable may not set this, for {OWN_FILES_ONLY[section]}, and a project's .env sets variables too; take it away and set it in your config.yaml.",
+                where=variable,
+                key=key,
+            )
         value = _from_variable(key, environ[variable], variable)
         values[key] = Origin("environment", variable, None, value)
     return Layer("environment", values), tuple(notices)
@@ -142,6 +154,16 @@ def unknown_profile(name: str, known: Iterable[str], origin: Origin | None = Non
     return ConfigError(f"{reason}. Make it: %llm config profile {name} --new; or {out}.", where=where, key="profile")
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The project's folder: whether the user trusts it, or did before it changed; ``refused`` when it says what it may not, and nothing of it counts."""
+
+    folder: Path
+    trusted: bool
+    changed: bool
+    refused: bool
+
+
 Stamps = tuple[tuple[Path, tuple[int, ...] | None], ...]
 """Files that were looked for, each with its times, size and inode then, or ``None`` where there was none."""
 
@@ -165,6 +187,7 @@ class Config:
     """All settings with their origins, the catalogue, and what the user should be told. Immutable; `with_cell` and `set_user` return a new one.
 
     ``own_catalog`` is the catalogue without the project's word: keys go only to its addresses. ``cwd`` is the folder whose project was looked for.
+    ``complete`` is false where the project, or what was wrong, was left out: good for a look and for the vault, not for calls.
     """
 
     layers: tuple[Layer, ...]
@@ -174,6 +197,8 @@ class Config:
     cwd: Path | None = None
     profiles: Mapping[str, Layer] = field(default_factory=lambda: {DEFAULT_PROFILE: Layer("profile")})
     notices: tuple[str, ...] = ()
+    project: Beside | None = None
+    complete: bool = True
     files: Stamps = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -206,10 +231,14 @@ class Config:
         """Every setting, and every entry of a map that somebody set, sorted."""
         return tuple(sorted({key for key in keys() if key not in MAPS} | self._winners.keys()))
 
-    def refreshed(self) -> Config:
-        """The same, or what files and environment say now if one of them changed, appeared or went."""
+    def refreshed(self, **how: Any) -> Config:
+        """The same, or what files and environment say now if one of them changed, appeared or went, or something was left out. ``how`` as for `load`."""
         same = stamps(path for path, _ in self.files) == self.files and own_variables(self.environ) == self.variables
-        return self if same or self.reload is None else self.reload()
+        return self if (same and self.complete) or self.reload is None else self.reload(**how)
+
+    def own(self) -> Config:
+        """What the user's own settings say now, without any project's. Raises `ConfigError`."""
+        return self if self.reload is None else self.reload(project=False)
 
     def why(self, key: str) -> tuple[Origin, ...]:
         """Every layer that sets ``key``, the winner first. Raises `ConfigError`, with the nearest key, for an unknown one."""

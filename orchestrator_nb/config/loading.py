@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from importlib.resources import files
@@ -14,6 +16,7 @@ from orchestrator_nb.config import project as projects
 from orchestrator_nb.config import retired
 from orchestrator_nb.config.files import read_trusted
 from orchestrator_nb.config.layers import (
+    Beside,
     Config,
     Layer,
     Origin,
@@ -43,19 +46,23 @@ def load(
     cell: Mapping[str, Any] | None = None,
     today: date | None = None,
     profile: str | None = None,
+    *,
+    project: bool = True,
+    problems: list[ConfigError] | None = None,
 ) -> Config:
     """See `orchestrator_nb.config.load`."""
     today = today or datetime.now(UTC).date()
     seen = stamps(_candidates(paths, cwd))  # before reading: what changes meanwhile is then read again
-    building = Building(builtin(today), today)
+    building = Building(builtin(today), today, problems)
     building.add_own(paths)
-    environment, ignored = environment_layer(environ)
-    chosen = _profile_layer(profile)
+    environment, chosen = building.environment(environ), Layer("cell")
+    with building.part():
+        chosen = _profile_layer(profile)
     building.add_profile(environment, chosen)
-    if cwd is not None:
-        building.add_project(cwd, paths)
+    if cwd is not None and project:
+        with building.part():
+            building.add_project(cwd, paths)
     building.layers += [environment, chosen]
-    building.notices.extend(ignored)
     config = Config(
         layers=tuple(building.layers),
         catalog=building.catalog,
@@ -67,11 +74,25 @@ def load(
         files=seen,
         variables=own_variables(environ),
         environ=environ,
+        project=building.beside,
         reload=partial(load, paths, cwd, environ, cell, today, profile=profile),
     )
-    config = config.with_cell(cell) if cell else config
-    _require_affordable_vault(config)
-    return _with_known_model(config)
+    config = _checked(config.with_cell(cell) if cell else config, building)
+    return config if project and not problems else replace(config, complete=False)
+
+
+def _checked(config: Config, building: Building) -> Config:
+    """What only all layers together can get wrong."""
+    try:
+        _require_affordable_vault(config)
+    except ConfigError as error:
+        building.bear(error)
+        usual = {key: origin for key, origin in defaults().values.items() if key.startswith("vault.argon2")}
+        config = config.with_layer(Layer("defaults", usual))
+    with building.part():
+        if not building.unread:
+            _require_known_model(config)
+    return config
 
 
 def _profile_layer(name: str | None) -> Layer:
@@ -99,45 +120,87 @@ def builtin(today: date) -> Catalog:
 
 
 class Building:
-    """The pieces while they are gathered; lives for one `load`. ``own_catalog`` is the catalogue as it was before any project spoke."""
+    """The pieces while they are gathered; lives for one `load`. ``own_catalog`` is the catalogue as it was before any project spoke.
 
-    def __init__(self, catalog: Catalog, today: date) -> None:
+    Where there is a list of ``problems``, a part that is wrong goes there and is left out, instead of raising.
+    """
+
+    def __init__(self, catalog: Catalog, today: date, problems: list[ConfigError] | None = None) -> None:
         self.catalog = self.own_catalog = catalog
-        self.today = today
+        self.today, self.problems = today, problems
+        self.beside: Beside | None = None
+        self.unread = False  # something of the user's own, where a name may stand that is then not known
         self.layers: list[Layer] = [defaults()]
         self.notices: list[str] = []
         self.profiles = {DEFAULT_PROFILE: Layer("profile")}
+
+    def bear(self, error: ConfigError) -> None:
+        """Notes the error, or raises it."""
+        if self.problems is None:
+            raise error
+        self.problems.append(error)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Something that can be left out."""
+        try:
+            yield
+        except ConfigError as error:
+            self.bear(error)
+
+    def environment(self, environ: Mapping[str, str]) -> Layer:
+        """The variables that are settings; one that is wrong does not take the others with it."""
+        left = own_variables(environ)
+        while True:
+            try:
+                layer, ignored = environment_layer(left)
+            except ConfigError as error:
+                self.bear(error)
+                del left[error.where]
+            else:
+                self.notices.extend(ignored)
+                return layer
 
     def add_own(self, paths: Paths) -> None:
         """The administrator's files and the user's."""
         if paths.system:
             self.add_folder("system", paths.system, root_may_own=True)
         self.add_folder("user", paths.config)
-        self.own_catalog = self.catalog
+        self.own_catalog, self.unread = self.catalog, bool(self.problems)
 
     def add_folder(self, name: str, folder: Path, *, root_may_own: bool = False) -> None:
         """A trusted folder's files."""
-        models, settings = (
-            read_trusted(folder / file, root_may_own=root_may_own) for file in ("models.yaml", "config.yaml")
-        )
+        models = settings = None
+        with self.part():
+            models = read_trusted(folder / "models.yaml", root_may_own=root_may_own)
+        with self.part():
+            settings = read_trusted(folder / "config.yaml", root_may_own=root_may_own)
         self.add_files(name, models, settings)
 
     def add_files(self, name: str, models: Document | None, settings: Document | None) -> None:
         """A models.yaml, then a config.yaml, which has the last word on what both may say."""
-        if document := models:
-            file = validate(ModelsFile, document)
-            self.catalog = merge(self.catalog, file, document, self.today)
-            self._note(retired.in_models(file, self.catalog), document)
-            if file.system_prompts:
-                self.layers.append(file_layer(name, SettingsFile(system_prompts=file.system_prompts), document))
-        if document := settings:
-            shape = validate(SettingsFile, document)
-            self.layers.append(file_layer(name, shape, document))
-            self._note(retired.in_settings(shape, self.catalog), document)
-            for profile, part in shape.profiles.items():
-                below = self.profiles.get(profile, Layer("profile")).values
-                over = file_layer("profile", part, document, ("profiles", profile)).values
-                self.profiles[profile] = Layer("profile", {**below, **over})
+        if models:
+            with self.part():
+                self._add_models(name, models)
+        if settings:
+            with self.part():
+                self._add_settings(name, settings)
+
+    def _add_models(self, name: str, document: Document) -> None:
+        file = validate(ModelsFile, document)
+        self.catalog = merge(self.catalog, file, document, self.today)
+        self._note(retired.in_models(file, self.catalog), document)
+        if file.system_prompts:
+            self.layers.append(file_layer(name, SettingsFile(system_prompts=file.system_prompts), document))
+
+    def _add_settings(self, name: str, document: Document) -> None:
+        shape = validate(SettingsFile, document)
+        self.layers.append(file_layer(name, shape, document))
+        self._note(retired.in_settings(shape, self.catalog), document)
+        for profile, part in shape.profiles.items():
+            below = self.profiles.get(profile, Layer("profile")).values
+            over = file_layer("profile", part, document, ("profiles", profile)).values
+            self.profiles[profile] = Layer("profile", {**below, **over})
 
     def _note(self, found: Iterable[retired.Retired], document: Document) -> None:
         self.notices += [retired.notice(place, spec, document) for place, spec in found]
@@ -147,7 +210,9 @@ class Building:
         layers = [*self.layers, *above]
         chosen = next(layer.values["profile"] for layer in reversed(layers) if "profile" in layer.values)
         if chosen.value not in self.profiles:
-            raise unknown_profile(chosen.value, self.profiles, chosen)
+            if not self.unread:
+                self.bear(unknown_profile(chosen.value, self.profiles, chosen))
+            self.profiles[chosen.value] = Layer("profile")
         if self.profiles[chosen.value].values:
             self.layers.append(self.profiles[chosen.value])
 
@@ -163,10 +228,12 @@ class Building:
         found = self.find_project(cwd, paths)
         if found is None:
             return
+        self.beside = Beside(found.folder, found.trusted, found.changed, refused=True)
         if found.problem:
             raise found.problem
-        self.catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
+        catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
         self.layers.append(projects.settings_layer(found, stack(self.layers), paths.settings))
+        self.catalog, self.beside = catalog, replace(self.beside, refused=False)  # all of it, or nothing
         if found.models:
             self._note(retired.in_models(found.models[0], self.catalog), found.models[1])
         if found.settings:
@@ -182,12 +249,11 @@ def _require_affordable_vault(config: Config) -> None:
         )
 
 
-def _with_known_model(config: Config) -> Config:
+def _require_known_model(config: Config) -> None:
     """Raises `ConfigError` at the place of the ``model`` setting unless the catalogue knows it."""
     for origin in config.why("model")[:1]:
         if origin.value is not None:
             _find(origin, config.catalog)
-    return config
 
 
 def _find(origin: Origin, catalog: Catalog) -> None:

@@ -255,16 +255,27 @@ def _refused(project: Project, document: Document, place: Place, own: Path) -> C
     since = " and changed since you trusted it" if project.changed else ""
     return ConfigError(
         f"a project's file may not set this, for it came with the notebook{since}; %llm trust shows what it would change. "
-        f"Else move it to your own {own}, or delete it.",
+        f"{_otherwise(place, own)}",
         where=document.where(place),
         key=dotted(place),
     )
 
 
+def _otherwise(place: Place, own: Path) -> str:
+    """Without trust. Nobody is told to copy a stranger's address, or the name of the key that would be sent, unread."""
+    field = place[-1]
+    if own.name == "models.yaml" and field == "api_key_name":
+        return f"Else delete it; which keys your vendors use stands in your own {own}."
+    if own.name == "models.yaml" and (len(place) == 1 or field in {"base_url", "kind"}):  # a vendor, or where it is
+        return f"Else delete it, or if you know this server, write it into your own {own}."
+    return f"Else move it to your own {own}, or delete it."
+
+
 def _never(document: Document, place: Place, own: Path) -> ConfigError:
     why = NEVER.get(str(place[0]), "it is not among what a project may set")
+    wanted = "if you know this server" if place[-1] == "proxy" else "if you want it"
     return ConfigError(
-        f"no file that came with the notebook may set this, trusted or not: {why}; if you want it, move it to your own {own}, else delete it.",
+        f"no file that came with the notebook may set this, trusted or not: {why}; {wanted}, write it into your own {own}, else delete it.",
         where=document.where(place),
         key=dotted(place),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from orchestrator_nb.errors import ConfigError
 from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, parse
 from orchestrator_nb.magics.manual import cell_help, line_help, vault_help
@@ -32,6 +33,15 @@ class Magics:
         session = self._session()
         session.refresh()
         return session
+
+    @property
+    def any_session(self) -> Session:
+        """The notebook's session as it is, also while its settings cannot be loaded. Raises `ConfigError` where not even its folders can be found."""
+        try:
+            return self._session()
+        except ConfigError:
+            pass
+        return _notebook_session(lenient=True)
 
     def cell(self, line: str, body: str) -> pd.DataFrame | None:
         """(replaced by the help page)"""
@@ -117,7 +127,7 @@ no_var_expand(Magics.line)
 no_var_expand(Magics.vault)
 
 
-def _notebook_session() -> Session:
-    from orchestrator_nb.sessions import session
+def _notebook_session(*, lenient: bool = False) -> Session:
+    from orchestrator_nb import sessions
 
-    return session()
+    return sessions.notebook_session() if lenient else sessions.session()

@@ -7,15 +7,15 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.catalog import ModelSpec
-from orchestrator_nb.config import Config, Paths
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.config import Config
+from orchestrator_nb.diagnosis import Check, without_home
+from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.magics import past, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
@@ -116,15 +116,17 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
     )
     environ = Veiled(os.environ)  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
-        _say(configuration.migrate(Paths.find(environ), dry_run=given.dry_run))
+        _say(configuration.migrate(trust.place(magics, environ)[0], dry_run=given.dry_run))
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
-        configuration.choose_profile(given.value, Paths.find(environ), Path.cwd(), environ, new=given.new)
+        configuration.choose_profile(given.value, *trust.place(magics, environ), environ, new=given.new)
     elif given.new or given.dry_run or (given.profile is not None and given.value is None):
         raise words.misused()
     elif given.value is not None:
         session = magics.session
         session.use(session.config.set_user(given.key, given.value, given.profile))
+        if given.key in {"vault.idle_s", "vault.limit_s"}:
+            _say(f"{given.key} counts from the next unlock on.")
     config = magics.session.config
     if given.value is not None and (notice := config.hiding(given.key, given.profile)):
         _say(notice)
@@ -208,8 +210,16 @@ def _scan(magics: Magics, words: Words) -> pd.DataFrame:
 def _doctor(magics: Magics, words: Words) -> None:
     words.read()
     marks: Mapping[bool | None, str] = {True: "ok", False: "!!", None: "  "}
-    for check in magics.session.doctor():
+    for check in _checks(magics):
         _say(f"{marks[check.ok]}  {check.name:<18} {check.text}")
+
+
+def _checks(magics: Magics) -> list[Check]:
+    try:
+        session = magics.any_session
+    except ConfigError as error:
+        return without_home(error, Veiled(os.environ))
+    return session.doctor()
 
 
 def _help(_magics: Magics, words: Words) -> None:

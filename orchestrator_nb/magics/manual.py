@@ -71,12 +71,12 @@ VAULT: Final = (
     Command("list", "list", "the keys as a DataFrame; no values"),
     Command(
         "import",
-        "import env|FILE|keyring [NAME ...] [--service SERVICE]",
+        "import env|FILE|keyring [NAME ...] [--replace] [--origin URL ...] [--service SERVICE]",
         "take keys from the environment, a .env file or the system's keyring: those named, or all that the settings know",
     ),
     Command("passwd", "passwd [--keep-backups]", "change the password; backups that open with the old one are deleted"),
     Command(
-        "origins", "origins NAME [URL ...]", "where a key may go; with addresses, change that: asks for the password"
+        "origins", "origins NAME [URL ...]", "where a key may go; addresses replace those it had: asks for the password"
     ),
     Command("help", "help", "this page"),
 )

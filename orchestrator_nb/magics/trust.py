@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator_nb.config import consent
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
     from orchestrator_nb.magics.cell import Magics
@@ -20,21 +20,22 @@ def run(magics: Magics, say: Callable[[str], None], *, yes: bool, forget: bool, 
     """One of the three; `UserError` for two at once."""
     if yes + forget + show > 1:
         raise UserError("--yes, --forget and --list exclude each other.")
-    paths, cwd = _place(magics)
+    environ = Veiled()  # it holds keys, and %xmode Verbose prints what stands in frames
+    paths, cwd = place(magics, environ)
     if show:
         consent.show(paths, say=say)
     elif forget:
-        consent.take_back(paths, cwd, os.environ, say=say)
+        consent.take_back(paths, cwd, environ, say=say)
     else:
-        consent.give(paths, cwd, os.environ, yes=yes, say=say, ask=_asker(kernel=hasattr(magics.shell, "kernel")))
+        consent.give(paths, cwd, environ, yes=yes, say=say, ask=_asker(kernel=hasattr(magics.shell, "kernel")))
 
 
-def _place(magics: Magics) -> tuple[Paths, Path]:
+def place(magics: Magics, environ: Mapping[str, str]) -> tuple[Paths, Path]:
     """Where the notebook's session looks, or would look if it could be opened."""
     try:
         config = magics._session().config  # not refreshed, which could fail for the very files in question
     except OrchestratorError:
-        return Paths.find(os.environ), Path.cwd()
+        return Paths.find(environ), Path.cwd()
     return config.paths, config.cwd or Path.cwd()
 
 

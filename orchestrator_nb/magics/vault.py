@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.keyring import Keyring, looks_like_a_key
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
@@ -55,13 +55,24 @@ def run(line: str, magics: Magics) -> Any:
         _unknown(magics.shell, verb, rest)
     _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
-    # locking must not fail for a settings file that has become unreadable
-    keyring = (magics._session() if verb == "lock" else magics.session).vault
+    if (keyring := _keyring(verb, magics)) is None:
+        return _say("no vault is open in this kernel.")
     try:
         return _VERBS[verb](keyring, words)
     finally:
         for notice in keyring.notices:
             _say(f"note: {notice}")
+
+
+def _keyring(verb: str, magics: Magics) -> Keyring | None:
+    """Locking must not fail for settings that have become unreadable; where there can be no session, there is nothing to lock."""
+    try:
+        session = magics.any_session
+        return session.vault if verb in {"lock", "help"} else session.own_vault()
+    except ConfigError:
+        if verb != "lock":
+            raise
+    return None
 
 
 def in_body(shell: Shell, body: str) -> UserError:
@@ -81,7 +92,33 @@ def _unknown(shell: Shell, verb: str, rest: Iterable[str]) -> NoReturn:
     if literals := [word for word in (verb, *rest) if looks_like_a_key(word)]:
         raise refuse_all(shell, literals, "%vault set NAME asks for the value.")
     said = f"%vault has no word {verb!r}" if _WORD.fullmatch(verb) else "%vault has no such word"
-    raise UserError(f"{said}{nearest(verb.lower(), tuple(_VERBS))} %vault help lists them.")
+    raise UserError(f"{said}{instead(verb, tuple(_VERBS))} %vault help lists them.")
+
+
+def instead(verb: str, known: Sequence[str]) -> str:
+    """The end of a sentence about a verb that does not exist. None that takes something away is proposed for a mere likeness."""
+    word = verb.lower()
+    if word in _SHOWING:
+        return ": no verb shows a key; it goes to its vendor alone."
+    if word in _RESTORING:
+        return ": %vault tells which backups there are; copy one over the vault's file (docs/vault.md)."
+    if word in _MEANT:
+        return f"; did you mean {_MEANT[word]!r}?"
+    return nearest(word, [name for name in known if name != "remove"])
+
+
+_SHOWING: Final = frozenset({"get", "show", "export", "reveal", "print", "read", "view", "cat", "copy", "dump"})
+_RESTORING: Final = frozenset({"restore", "backup", "backups", "rollback", "undo", "recover"})
+_MEANT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("rm", "delete", "del", "forget"), "remove"),
+    **dict.fromkeys(("add", "put", "replace", "rotate"), "set"),
+    **dict.fromkeys(("create", "new"), "init"),
+    **dict.fromkeys(("password", "rekey"), "passwd"),
+    **dict.fromkeys(("bind", "origin"), "origins"),
+    "ls": "list",
+    "open": "unlock",
+    "close": "lock",
+}
 
 
 def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
@@ -126,7 +163,7 @@ def _words(verb: str, rest: list[str], *, strict: bool = True) -> Words:
 
 _OPTIONS: Final[Mapping[str, Mapping[str, bool]]] = {
     "set": {"--origin": True},
-    "import": {"--service": True},
+    "import": {"--service": True, "--origin": True, "--replace": False},
     "passwd": {"--keep-backups": False},
 }
 """Of each verb, and whether something follows."""
@@ -134,9 +171,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, bool]]] = {
 
 def _status(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
-    facts = keyring.vault.facts() if keyring.vault.is_open else None
-    profile = keyring.vault.path.stem
-    for line in telling.about(keyring.status(), facts, profile, datetime.now(UTC).timestamp()):
+    for line in keyring.about():
         _say(line)
 
 
@@ -147,7 +182,7 @@ def _init(keyring: Keyring, words: Words) -> None:
 
 def _unlock(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
-    was_open = keyring.vault.is_open
+    was_open = keyring.vault.still_open()
     keyring.unlock()
     status = keyring.status()
     _say(
@@ -189,12 +224,13 @@ def _row(fact: Fact) -> tuple[Any, ...]:
 
 def _import(keyring: Keyring, words: Words) -> None:
     source, *names = words.names(1)
+    how: Any = {"origins": words.options.get("--origin", ()), "replace": "--replace" in words.options}
     if source == "env":
-        found = keyring.import_env(*names)
+        found = keyring.import_env(*names, **how)
     elif source == "keyring":
-        found = keyring.import_keyring(*names, service=words.options.get("--service", ("orchestrator-nb",))[-1])
+        found = keyring.import_keyring(*names, service=words.options.get("--service", ("orchestrator-nb",))[-1], **how)
     else:
-        found = keyring.import_file(source, *names)
+        found = keyring.import_file(source, *names, **how)
     for line in found.lines():
         _say(line)
 

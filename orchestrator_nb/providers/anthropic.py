@@ -18,7 +18,7 @@ from orchestrator_nb.messages import Image, Message, Part, Text, Thinking, ToolC
 from orchestrator_nb.providers.decoding import Decoding, VendorFault
 from orchestrator_nb.providers.draft import Block, count, inner, mended
 from orchestrator_nb.providers.encoding import Asking, base64
-from orchestrator_nb.providers.faults import read_json, rows
+from orchestrator_nb.providers.faults import name_in, read_json, rows
 from orchestrator_nb.providers.jsontext import Malformed
 from orchestrator_nb.providers.responses import read_input_tokens
 from orchestrator_nb.providers.schemas import for_anthropic
@@ -188,7 +188,7 @@ def _model(vendor: Vendor, row: Mapping[str, Any]) -> ModelSpec:
     can = row.get("capabilities")
     spec = ModelSpec(
         vendor,
-        str(row["id"]),
+        name_in(row, "id"),
         context=count(row.get("max_input_tokens")),
         max_output=count(row.get("max_tokens")),
         max_tokens=None,

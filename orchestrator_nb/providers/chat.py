@@ -18,7 +18,7 @@ from orchestrator_nb.messages import Image, Message, Text, Thinking, ToolCall, T
 from orchestrator_nb.providers.decoding import Decoding, Empty, VendorFault
 from orchestrator_nb.providers.draft import Block, count, inner, mended, money
 from orchestrator_nb.providers.encoding import Asking, data_url, joined, merged_quirks
-from orchestrator_nb.providers.faults import read_json, rows
+from orchestrator_nb.providers.faults import name_in, read_json, rows
 from orchestrator_nb.providers.jsontext import Malformed
 from orchestrator_nb.providers.schemas import is_closed
 from orchestrator_nb.types import AuthStyle, Wire
@@ -189,7 +189,7 @@ class Chat:
 
     def _model(self, vendor: Vendor, row: Mapping[str, Any]) -> ModelSpec:
         context = count(row.get("max_model_len")) or count(row.get("context_length"))
-        return ModelSpec(vendor, str(row["id"]), context=context, features=frozenset({"text", "unlisted"}))
+        return ModelSpec(vendor, name_in(row, "id"), context=context, features=frozenset({"text", "unlisted"}))
 
 
 @lru_cache(maxsize=64)

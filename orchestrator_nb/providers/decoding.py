@@ -5,14 +5,15 @@ A dialect says how one payload changes the `Draft` (`on_event`), how a plain bod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from orchestrator_nb.calls import Event, Request, Response
 from orchestrator_nb.errors import Kind, ProviderError
 from orchestrator_nb.providers.draft import Block, Draft
-from orchestrator_nb.providers.faults import fault_of, request_id_of, trouble
+from orchestrator_nb.providers.faults import SHAPE, fault_of, plain, request_id_of, trouble
 from orchestrator_nb.providers.jsontext import Malformed, parse
 from orchestrator_nb.providers.shortcut import Shortcut
 from orchestrator_nb.providers.sse import BodyReader, EventReader, LineReader, Oversize, Reader
@@ -39,7 +40,7 @@ class Empty(Exception):
 class Decoding:
     """A `Decoder`. ``payloads`` counts the payloads so far (comments and blank lines are none): a transport's watchdog watches it.
 
-    ``headers`` are the answer's, with lower-case names. How the body is framed follows from its content type, else from ``request.stream``.
+    ``hide`` takes keys out of what the vendor says in an error, before anything else is done with it. ``headers`` are the answer's, with lower-case names. How the body is framed follows from its content type, else from ``request.stream``.
     """
 
     stream_reader: type[EventReader] | type[LineReader] = EventReader
@@ -48,6 +49,7 @@ class Decoding:
 
     def __init__(self, request: Request, headers: Mapping[str, str]) -> None:
         self.request, self.headers = request, headers
+        self.hide: Callable[[str], str] = str
         self.payloads = 0
         self.draft = Draft()
         self.draft.id = request_id_of(headers)
@@ -106,7 +108,8 @@ class Decoding:
 
     def partial(self) -> Response:
         """What has arrived so far; an answer that did not say why it ends has ``finish == "error"``."""
-        self.settle()
+        with suppress(*SHAPE):  # what cannot be read is left out
+            self.settle()
         response = self.draft.response(self.request.model.id, complete=False, strict=False)
         return response if self.draft.finish else replace(response, finish="error")
 
@@ -175,12 +178,19 @@ class Decoding:
         vendor = model.vendor.name
         if isinstance(problem, VendorFault):
             return fault_of(
-                problem.body, status=200, headers=self.headers, vendor=vendor, model=model.id, response=response
+                problem.body,
+                status=200,
+                headers=self.headers,
+                vendor=vendor,
+                model=model.id,
+                response=response,
+                hide=self.hide,
             )
         if type(problem) not in _WHAT:  # a dialect met another type than the format has at this place
             problem = Malformed(f"a value of an unknown shape ({type(problem).__name__})")
         kind, what = _WHAT[type(problem)]
-        return trouble(kind, what, str(problem), headers=self.headers, vendor=vendor, model=model.id, response=response)
+        words = plain(self.hide(str(problem)))
+        return trouble(kind, what, words, headers=self.headers, vendor=vendor, model=model.id, response=response)
 
 
 class _Truncated(Malformed):
@@ -195,10 +205,7 @@ _WHAT: Final[Mapping[type[Exception], tuple[Kind, str]]] = {
 }
 
 
-_SHAPE: Final = (AttributeError, TypeError, KeyError, IndexError)
-"""What a dialect meets where the vendor sent another type than its format has. Each becomes a `BadResponse`."""
-
-_TROUBLE: Final = (Malformed, Oversize, VendorFault, Empty, *_SHAPE)
+_TROUBLE: Final = (Malformed, Oversize, VendorFault, Empty, *SHAPE)
 
 
 def _streamed(content_type: str, asked: bool) -> bool:

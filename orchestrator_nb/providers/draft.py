@@ -12,6 +12,7 @@ from orchestrator_nb.calls import Delta, Event, Finish, Response, ThinkingDelta,
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
 from orchestrator_nb.providers.jsontext import REPLACED, Malformed
 
+NO_OBJECT: Final = "a tool call whose arguments are no JSON object"
 _ABSURD: Final = 1 << 40
 """No answer has a million million tokens; such a count is left out."""
 
@@ -34,9 +35,13 @@ class Block:
             case "text":
                 return Text(joined) if joined else None
             case "thinking":
-                return Thinking(joined, self.signature) if joined or self.signature else None
+                signature = said(self.signature)
+                return Thinking(joined, signature) if joined or signature else None
             case "tool":
-                return ToolCall(self.id, self.name, arguments(joined) if self.arguments is None else self.arguments)
+                given = arguments(joined) if self.arguments is None else self.arguments
+                if not isinstance(given, dict):
+                    raise Malformed(NO_OBJECT)
+                return ToolCall(said(self.id) or "", said(self.name) or "", given)
 
 
 class Draft:
@@ -100,21 +105,22 @@ class Draft:
             self.note(REPLACED)
 
     def response(self, model: str, *, complete: bool, strict: bool = True) -> Response:
-        """The answer so far. Unless ``strict``, a tool call whose arguments are cut short is left out instead of raising `Malformed`."""
+        """The answer so far. What is of no such type as the format has raises `Malformed`, and so does a tool call that is cut short; unless ``strict`` it is left out."""
+        word = said if strict else _said_if_text
         parts = tuple(part for block in self.blocks if (part := _part(block, strict)) is not None)
         finish: Finish = self.finish or "stop"
         if finish == "stop" and any(isinstance(part, ToolCall) for part in parts):
             finish = "tool_calls"  # Gemini and Ollama say stop, and so do some compatible servers
         return Response(
-            model=self.model or model,
+            model=word(self.model) or model,
             parts=parts,
             finish=finish,
-            finish_raw=self.finish_raw,
+            finish_raw=word(self.finish_raw),
             usage=self.usage,
-            raw_id=self.id,
+            raw_id=word(self.id),
             complete=complete,
             cost_reported=self.cost,
-            resume=self.resume,
+            resume=word(self.resume),
             notices=tuple(self._notices),
         )
 
@@ -135,6 +141,19 @@ class Draft:
         if "�" in mended and "�" not in piece:
             self.note(REPLACED)
         return mended
+
+
+def said(value: Any) -> str | None:
+    """A text that a server may leave out, mended. Raises `Malformed` for anything else."""
+    if isinstance(value, str):
+        return value if value.isascii() else mend(value)
+    if value is None:
+        return None
+    raise Malformed(f"a value of another type ({type(value).__name__}) where a text belongs")
+
+
+def _said_if_text(value: Any) -> str | None:
+    return said(value) if isinstance(value, str) else None
 
 
 def mend(text: str) -> str:
@@ -158,7 +177,7 @@ def arguments(text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise Malformed("a tool call whose arguments are no JSON object")
+        raise Malformed(NO_OBJECT)
     return {mended(key): mended(item) for key, item in value.items()}
 
 
@@ -182,7 +201,7 @@ def money(value: Any) -> Decimal | None:
 def _part(block: Block, strict: bool) -> Part | None:
     try:
         return block.part()
-    except Malformed:
+    except (Malformed, TypeError):
         if strict:
             raise
         return None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from orchestrator_nb.calls import Response
 from orchestrator_nb.errors import CLASS_OF, BadResponse, Kind, ProviderError, Verdict
+from orchestrator_nb.providers.draft import mend
 from orchestrator_nb.providers.hints import wait_hint
 from orchestrator_nb.providers.jsontext import Malformed, parse
 from orchestrator_nb.providers.sse import Oversize
@@ -26,6 +27,9 @@ MAX_TEXT: Final = 500
 
 MAX_BODY: Final = 1 << 16
 """Bytes of an error body that are looked at."""
+
+SHAPE: Final = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError)
+"""What a reader meets where the vendor sent another type than its format has. Each becomes a `BadResponse`."""
 
 _AGAIN: Final[frozenset[Kind]] = frozenset({"rate_limit", "overloaded", "timeout", "server", "transient"})
 _AGAIN_ONCE: Final[frozenset[Kind]] = frozenset({"bad_response", "empty"})
@@ -82,16 +86,25 @@ def fault(
     model: str,
     response: Response | None = None,
     advice: Mapping[Kind, str] | None = None,
+    hide: Callable[[str], str] = str,
 ) -> ProviderError:
     """The error for an answer with a status that is not 2xx. Header names are lower-case; ``body`` may be anything.
 
-    ``advice`` replaces the closing sentence of a kind (Ollama knows how to fetch a missing model).
+    ``advice`` replaces the closing sentence of a kind (Ollama knows how to fetch a missing model). ``hide`` takes keys out of the vendor's words.
     """
     value, text = _read(body[:MAX_BODY], headers)
     if 300 <= status < 400:
         text = f"it points to {_origin(headers.get('location', ''))}"
     return fault_of(
-        value, text, status=status, headers=headers, vendor=vendor, model=model, response=response, advice=advice
+        value,
+        text,
+        status=status,
+        headers=headers,
+        vendor=vendor,
+        model=model,
+        response=response,
+        advice=advice,
+        hide=hide,
     )
 
 
@@ -105,11 +118,13 @@ def fault_of(
     model: str,
     response: Response | None = None,
     advice: Mapping[Kind, str] | None = None,
+    hide: Callable[[str], str] = str,
 ) -> ProviderError:
     """The error for a parsed error object, from an error status or from inside a 200."""
     error = _Error(body)
     kind = _kind(_status(status, error), error)
-    words = plain(error.message if text is None else text)
+    # decoded, and before a pattern takes a part of a key that it knows by its value
+    words = plain(hide(error.message if text is None else text))
     return trouble(
         kind,
         f"answered {status} ({kind})" if status >= 300 else f"broke off ({kind})",
@@ -185,6 +200,13 @@ def rows(page: Any, key: str) -> list[dict[str, Any]]:
     return [row for row in found if isinstance(row, dict)]
 
 
+def name_in(row: Mapping[str, Any], key: str) -> str:
+    """A model's name, mended. Raises `BadResponse` for what is no text."""
+    if not isinstance(name := row[key], str):
+        raise unreadable(f"a model whose {key!r} is no text")
+    return mend(name)
+
+
 def unreadable(reason: str) -> BadResponse:
     """The error for an answer other than a model's that is not what was asked for."""
     return BadResponse(f"The vendor's answer cannot be read: {reason}. Check base_url.", kind="bad_response")
@@ -250,8 +272,12 @@ def _message(message: Any) -> str:
         message = message.get("detail") or message.get("message") or ""
     if isinstance(message, list):
         rows = (row for row in message if isinstance(row, dict))
-        return "; ".join(f"{'.'.join(map(str, row.get('loc') or ()))}: {row.get('msg', '')}" for row in rows)
+        return "; ".join(f"{_place(row.get('loc'))}: {row.get('msg', '')}" for row in rows)
     return str(message)
+
+
+def _place(loc: Any) -> str:
+    return ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
 
 
 def _status(status: int, error: _Error) -> int:

@@ -17,7 +17,7 @@ from orchestrator_nb.messages import Image, Message, Part, Thinking, ToolCall, T
 from orchestrator_nb.providers.decoding import Decoding, Empty, VendorFault
 from orchestrator_nb.providers.draft import Block, count, inner, mended
 from orchestrator_nb.providers.encoding import Asking, base64, wants_json
-from orchestrator_nb.providers.faults import read_json, rows, unreadable
+from orchestrator_nb.providers.faults import name_in, read_json, rows, unreadable
 from orchestrator_nb.providers.jsontext import Malformed
 from orchestrator_nb.providers.schemas import for_gemini
 from orchestrator_nb.types import AuthStyle, Wire
@@ -188,7 +188,7 @@ def _part(part: Part) -> dict[str, Any]:
 def _model(vendor: Vendor, row: Mapping[str, Any]) -> ModelSpec:
     return ModelSpec(
         vendor,
-        str(row["name"]).removeprefix("models/"),
+        name_in(row, "name").removeprefix("models/"),
         context=count(row.get("inputTokenLimit")),
         max_output=count(row.get("outputTokenLimit")),
         features=frozenset({"text", "system", "json", "json_schema", "tools", "unlisted"}),

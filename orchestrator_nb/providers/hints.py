@@ -144,7 +144,8 @@ def go_duration(text: str | None) -> float | None:
     pieces = _GO_PIECE.findall(text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         return None
-    return math.fsum(float(number) * _GO_UNITS[unit] for number, unit in pieces)
+    seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in pieces)  # fsum raises where this is infinite
+    return seconds if math.isfinite(seconds) else None
 
 
 def _retry_info(body: Any) -> float | None:

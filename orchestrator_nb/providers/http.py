@@ -25,10 +25,21 @@ from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.providers.auth import KeyAuth
 from orchestrator_nb.providers.clocks import Clocks
 from orchestrator_nb.providers.connection import TooMuch
-from orchestrator_nb.providers.faults import fault, trouble
+from orchestrator_nb.providers.faults import SHAPE, fault, trouble, unreadable
 from orchestrator_nb.providers.hints import RateHint, rate_hint
 from orchestrator_nb.providers.keys import address, is_loopback, origin
-from orchestrator_nb.providers.mishaps import CAUGHT, ENDLESS, LARGE, PACKED, PAGE, Mishap, broken, late, mishap
+from orchestrator_nb.providers.mishaps import (
+    CAUGHT,
+    ENDLESS,
+    LARGE,
+    NO_TOKEN,
+    PACKED,
+    PAGE,
+    Mishap,
+    broken,
+    late,
+    mishap,
+)
 from orchestrator_nb.providers.network import Network
 from orchestrator_nb.providers.redaction import Pieces, Redaction
 from orchestrator_nb.providers.transport import SENT, transport
@@ -39,8 +50,11 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Observe = Callable[[Request, RateHint], None]
 Headers = Mapping[str, str]
+_Page = tuple[Sequence[ModelSpec], str | None]
 
 _PAGES: Final = 100
+_TOKEN: Final = 4096
+"""Signs of what a vendor calls the next page."""
 _ON_THE_WAY: Final = frozenset({"connection", "dns", "tls"})
 """Kinds for which the address matters to whoever mends it."""
 _NOT_JSON: Final = re.compile(r"text/html|application/xhtml|application/pdf|(?:image|audio|video|font)/")
@@ -86,7 +100,7 @@ class Exchange:
         models: list[ModelSpec] = []
         page: str | None = None
         for _ in range(_PAGES):
-            reading = _Collecting(partial(provider.read_models, vendor))
+            reading = _Collecting(partial(provider.read_models, vendor), _without_keys)
             outcome = await self._exchange(_Call(vendor, "model list", provider.models(page)), reading)
             if isinstance(outcome, ProviderError):
                 raise outcome
@@ -94,6 +108,8 @@ class Exchange:
             models.extend(more)
             if page is None:
                 return models
+            if not isinstance(page, str) or not page.isascii() or len(page) > _TOKEN:  # it goes into an address
+                raise broken(f"{vendor.name}/model list", NO_TOKEN, None, vendor.name, "model list")
         raise broken(f"{vendor.name}/model list", ENDLESS, None, vendor.name, "model list")
 
     async def count_tokens(self, request: Request) -> int | None:
@@ -102,7 +118,9 @@ class Exchange:
         provider = self._provider(vendor)
         if (wire := provider.count(request)) is None:
             return None
-        outcome = await self._exchange(_Call(vendor, request.model.id, wire), _Collecting(provider.read_count))
+        outcome = await self._exchange(
+            _Call(vendor, request.model.id, wire), _Collecting(provider.read_count, lambda _redaction, count: count)
+        )
         if isinstance(outcome, ProviderError):
             raise outcome
         return outcome
@@ -197,16 +215,16 @@ class Exchange:
         """The error for a status that is not 2xx; of its body only the beginning is read, and only if it is plain."""
         vendor, model = call.names
         if 300 <= status < 400:
-            words = f"it points to {_points_to(headers, call.target.url)}"
+            words = f"it points to {_points_to(headers, call.target.url, redaction)}"
             what = f"answered {status} (redirect)"
             return trouble("redirect", what, words, status=status, headers=headers, vendor=vendor, model=model)
         said = b""
         if not _compressed(headers):
-            said = redaction.body(await _beginning(body, self._network.error_bytes))
+            said = await _beginning(body, self._network.error_bytes)
         advice = self._provider(call.vendor).advice
         if secret and (about_key := secret.refused()):
             advice = {**advice, "auth": about_key}
-        return fault(status, headers, said, vendor=vendor, model=model, advice=advice)
+        return fault(status, headers, said, vendor=vendor, model=model, advice=advice, hide=redaction.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +316,8 @@ class _Decoding:
         self.simulated = simulated
         self._hint(headers)
         self._decoder = self._provider.decoder(self._request, headers)
+        if self._redaction:
+            self._decoder.hide = self._redaction.text
 
     def feed(self, chunk: bytes) -> bool:
         shown, emit = False, self._pieces or self._emit
@@ -323,10 +343,10 @@ class _Decoding:
 
 
 class _Collecting(Generic[T]):
-    """A short JSON answer, read at its end."""
+    """A short JSON answer, read at its end. Keys are taken out of what was read: JSON can write any sign in another way."""
 
-    def __init__(self, read: Callable[[bytes], T]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[bytes], T], clean: Callable[[Redaction, T], T]) -> None:
+        self._read, self._clean = read, clean
         self._pieces: list[bytes] = []
         self._redaction: Redaction | None = None
         self.simulated = False
@@ -342,8 +362,13 @@ class _Collecting(Generic[T]):
         return True
 
     def finish(self) -> T:
-        body = b"".join(self._pieces)
-        return self._read(self._redaction.body(body) if self._redaction else body)
+        try:
+            found = self._read(b"".join(self._pieces))
+        except SHAPE as caught:
+            problem = type(caught).__name__
+        else:
+            return self._clean(self._redaction, found) if self._redaction else found
+        raise unreadable(f"a value of an unknown shape ({problem})")
 
     def so_far(self) -> Response | None:
         return None
@@ -353,6 +378,10 @@ class _Collecting(Generic[T]):
 
     def end(self) -> None:
         pass
+
+
+def _without_keys(redaction: Redaction, page: _Page) -> _Page:
+    return [redaction.model(model) for model in page[0]], page[1]
 
 
 def _holds_key(name: str, key: str) -> UserError:
@@ -405,10 +434,10 @@ async def _beginning(body: httpx2.AsyncByteStream, limit: int) -> bytes:
     return bytes(said[:limit])
 
 
-def _points_to(headers: Headers, asked: httpx2.URL) -> str:
-    """Where a redirect leads: the origin only, for the rest may hold anything."""
+def _points_to(headers: Headers, asked: httpx2.URL, redaction: Redaction) -> str:
+    """Where a redirect leads: the origin only, for the rest may hold anything; and no host that is made of a key, which addresses write in small letters."""
     try:
         found = origin(asked.join(headers["location"]))
     except (KeyError, ValueError, httpx2.InvalidURL):
         return "nowhere"
-    return found if _ORIGIN.fullmatch(found) else "another place"
+    return found if _ORIGIN.fullmatch(found) and not redaction.resembled_by(found) else "another place"

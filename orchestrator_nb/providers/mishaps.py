@@ -43,6 +43,7 @@ PAGE = Mishap(
     "bad_response", "answered with a web page or a picture, not with an answer of the API; check base_url.", most=1
 )
 ENDLESS = Mishap("response_too_large", "lists its models on more pages than are read.", "no")
+NO_TOKEN = Mishap("bad_response", "lists its models on pages whose name cannot be read.", "no", most=1)
 _URL = Mishap("invalid_request", "has an address that cannot be asked; correct base_url.", "no")
 _UNSENDABLE = Mishap("invalid_request", "cannot be sent this request: a header is not valid.", "no")
 _CLIENT = Mishap("bad_response", "could not be read.", most=1)

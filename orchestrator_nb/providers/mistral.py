@@ -10,8 +10,8 @@ from typing import Any, Final
 from orchestrator_nb.catalog import ModelSpec, Quirks, Vendor
 from orchestrator_nb.messages import ToolResult
 from orchestrator_nb.providers.chat import Chat
-from orchestrator_nb.providers.draft import count, inner
-from orchestrator_nb.providers.faults import read_json, rows
+from orchestrator_nb.providers.draft import count, inner, mend, said
+from orchestrator_nb.providers.faults import name_in, read_json, rows
 
 _OWN_ID: Final = re.compile(r"[A-Za-z0-9]{9}")
 
@@ -56,11 +56,11 @@ class Mistral(Chat):
         features = frozenset(feature for key, names in _FEATURE_OF.items() if can.get(key) for feature in names)
         return ModelSpec(
             vendor,
-            str(row["id"]),
-            aliases=tuple(alias for alias in row.get("aliases") or () if isinstance(alias, str)),
+            name_in(row, "id"),
+            aliases=tuple(mend(alias) for alias in row.get("aliases") or () if isinstance(alias, str)),
             context=count(row.get("max_context_length")),
             features=features,
-            successor=row.get("deprecation_replacement_model") or None,
+            successor=said(row.get("deprecation_replacement_model")) or None,
             efforts=("none", "high") if "thinking" in features else (),
             thinking="effort" if "thinking" in features else "none",
         )

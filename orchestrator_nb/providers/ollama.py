@@ -16,7 +16,7 @@ from orchestrator_nb.providers.chat import function_tool
 from orchestrator_nb.providers.decoding import Decoding, VendorFault
 from orchestrator_nb.providers.draft import count, mended
 from orchestrator_nb.providers.encoding import Asking, base64
-from orchestrator_nb.providers.faults import read_json, rows
+from orchestrator_nb.providers.faults import name_in, read_json, rows
 from orchestrator_nb.providers.jsontext import Malformed
 from orchestrator_nb.providers.sse import LineReader
 from orchestrator_nb.types import AuthStyle, Wire
@@ -62,8 +62,9 @@ class Ollama:
 
     def read_models(self, vendor: Vendor, body: bytes) -> tuple[Sequence[ModelSpec], str | None]:
         """Names only; what a model can do is said by ``/api/show``."""
-        names = (row.get("model") or row.get("name") for row in rows(read_json(body), "models"))
-        return [ModelSpec(vendor, str(name), features=frozenset({"text", "unlisted"})) for name in names if name], None
+        found = ((row, "model" if row.get("model") else "name") for row in rows(read_json(body), "models"))
+        names = (name_in(row, key) for row, key in found if row.get(key))
+        return [ModelSpec(vendor, name, features=frozenset({"text", "unlisted"})) for name in names], None
 
     def count(self, request: Request) -> Wire | None:  # noqa: ARG002  the protocol has it
         """Ollama cannot count."""

@@ -1,7 +1,8 @@
 """Takes keys out of what a server says: in answers, pieces of answers, and errors, in the forms in which it might echo them.
 
 It looks for the values themselves (`orchestrator_nb.forms`), the call's own key and all that the vault has open, so it finds keys that no pattern knows and leaves
-everything else alone. The call's own is kept for one exchange and wiped at its end. What a server spells in another way (reversed, in capitals) is not found.
+everything else alone. The call's own is kept for one exchange and wiped at its end; a vault's stands in the vault's own buffer only.
+When that is wiped in the middle, pieces are no longer shown, and of the answer goes whatever begins as the key does. What a server spells in another way (reversed, in capitals) is not found.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from weakref import WeakValueDictionary
 import httpx2
 
 from orchestrator_nb.calls import Delta, Event, Response, ThinkingDelta
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.forms import CUT, NOTHING, Forms, Sought
 from orchestrator_nb.messages import Part, Text, Thinking, ToolCall
 from orchestrator_nb.needles import SHORTEST
@@ -31,23 +33,27 @@ def _forms(value: str, known: Forms) -> Forms:
     """The forms keep ``known`` alive, so its identity is nobody else's while they are here."""
     found = hash(value), id(known)
     if (forms := _shared.get(found)) is None:
-        forms = _shared[found] = Forms([Sought(Hidden(value), "[key]", "the key it is sent with")], known)
+        own = known.buffer_of(value) or Hidden(
+            value
+        )  # the vault's own buffer, which is wiped when it locks or the process forks
+        forms = _shared[found] = Forms([Sought(own, "[key]", "the key it is sent with")], known)
     return forms
 
 
 class Redaction:
     """One exchange's knowledge of keys: its own, and the ``known`` ones. Without any, everything passes as it is."""
 
-    __slots__ = ("__forms", "__weakref__")
+    __slots__ = ("__forms", "__own", "__weakref__")
 
     def __init__(self, secret: Secret | None, url: httpx2.URL, known: Forms = NOTHING) -> None:
         value = secret.release(origin(url)) if secret else ""
         usable = len(value) >= SHORTEST and value.isascii()  # any other never leaves
         self.__forms = _forms(value, known) if usable else known
+        self.__own = self.__forms.buffer_of(value) if usable else None
 
     def forget(self) -> None:
         """The exchange is over."""
-        self.__forms = NOTHING
+        self.__forms, self.__own = NOTHING, None
 
     def held_by(self, body: bytes | None) -> str | None:
         """The label of a key that stands in what is about to be sent."""
@@ -55,15 +61,25 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """The text without keys, and without a beginning of one that an ellipsis or the end cuts off."""
-        return self.__forms.uncut(text)
+        return self._without(self.__forms.uncut(text))
 
-    def body(self, body: bytes) -> bytes:
-        """A body whose encoding is not known yet."""
-        return self.__forms.without(body.decode("latin-1")).encode("latin-1") if self.__forms else body
+    def model(self, model: ModelSpec) -> ModelSpec:
+        """What a server says of a model, without keys."""
+        return replace(
+            model,
+            id=self._without(model.id),
+            aliases=tuple(map(self._without, model.aliases)),
+            retired=model.retired and self.text(model.retired),
+            successor=self._maybe(model.successor),
+        )
 
     def pieces(self, emit: Emit) -> Pieces | None:
         """An ``emit`` for an answer's pieces, or ``None`` where there is nothing to look for. Its `flush` must be called at the end."""
-        return Pieces(emit, self.__forms) if self.__forms else None
+        return Pieces(emit, self.__forms, self.__own) if self.__forms else None
+
+    def resembled_by(self, host: str) -> bool:
+        """Whether a host's name holds a key, in any case and with any full stops."""
+        return self.__forms.resembles(host)
 
     def response(self, response: Response) -> Response:
         """The response without keys, and with a notice if it held one."""
@@ -83,7 +99,8 @@ class Redaction:
         )
 
     def _without(self, text: str) -> str:
-        return self.__forms.without(text)
+        text = self.__forms.without(str(text))  # whatever a dialect may have let through
+        return self.__forms.guessed(text) if self.__own is not None and not self.__own else text
 
     def _maybe(self, text: str | None) -> str | None:
         return text and self._without(text)
@@ -124,15 +141,20 @@ class Redaction:
 class Pieces:
     """An `Emit` for the pieces of an answer: the end of a piece that may begin a key is held back until the next one decides."""
 
-    __slots__ = ("__emit", "__forms", "__held")
+    __slots__ = ("__emit", "__forms", "__held", "__own")
 
-    def __init__(self, emit: Emit, forms: Forms) -> None:
-        self.__emit, self.__forms = emit, forms
+    def __init__(self, emit: Emit, forms: Forms, own: Hidden | None = None) -> None:
+        """``own`` is the call's key: once it is wiped, no piece of text is shown any more, and the answer at its end tells all."""
+        self.__emit, self.__forms, self.__own = emit, forms, own
         self.__held: dict[type[Delta | ThinkingDelta], str] = {}
 
     def __call__(self, event: Event) -> None:
         """Pass the event on, without keys. The usual piece costs one search."""
-        if isinstance(event, Delta | ThinkingDelta) and (self.__held or not self.__forms.passes(event.text)):
+        if not isinstance(event, Delta | ThinkingDelta):
+            self.__emit(event)
+        elif self.__own is not None and not self.__own:
+            self.__held = {}
+        elif self.__held or not self.__forms.passes(event.text):
             self._look(event)
         else:
             self.__emit(event)
@@ -162,7 +184,7 @@ def _everything(response: Response) -> str:
         tools = (f"{part.id} {part.name} {_strings(part.arguments)}" for part in parts if isinstance(part, ToolCall))
         said = "\n".join((response.text, response.thinking, *filter(None, seals), *tools))
     about = (response.model, response.finish_raw, response.raw_id, response.resume, *response.notices)
-    return "\n".join((said, *filter(None, about)))
+    return "\n".join((said, *map(str, filter(None, about))))
 
 
 def _strings(value: Any) -> str:

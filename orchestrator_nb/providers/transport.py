@@ -8,16 +8,19 @@ read to its end (cancelled, failed, too long) is closed, never reused. `docs/dec
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import httpx2
 
 from orchestrator_nb.providers.connection import Connection
 from orchestrator_nb.providers.dial import dial
+from orchestrator_nb.providers.keys import is_loopback
 from orchestrator_nb.providers.network import Network
 
 T = TypeVar("T")
@@ -31,10 +34,10 @@ _SHARD = 20
 
 
 def transport(network: Network) -> httpx2.AsyncBaseTransport:
-    """The transport that this configuration asks for. Proxies are httpx2's business."""
-    if network.proxy is None and network.transport == "thin":
-        return ThinTransport(network)
-    return Shards(network)
+    """The transport that this configuration asks for. Proxies are httpx2's business, and for addresses beyond this machine."""
+    if network.proxy is None:
+        return ThinTransport(network) if network.transport == "thin" else Shards(network)
+    return Fork(transport(replace(network, proxy=None)), Shards(network))
 
 
 def trusted(network: Network) -> ssl.SSLContext:
@@ -237,10 +240,41 @@ def _tell_sent(request: httpx2.Request) -> None:
         sent()
 
 
+class Fork(httpx2.AsyncBaseTransport):
+    """To this machine without the proxy: it would read the key, as plain HTTP is allowed there, and it could not find the way."""
+
+    def __init__(self, here: httpx2.AsyncBaseTransport, beyond: httpx2.AsyncBaseTransport) -> None:
+        self._here, self._beyond = here, beyond
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One exchange, by the way that its address takes."""
+        way = self._here if is_loopback(request.url) else self._beyond
+        return await way.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close both ways."""
+        await self._here.aclose()
+        await self._beyond.aclose()
+
+
+_silent: Final = ContextVar("orchestrator_nb.silent", default=False)
+
+
+def _speaks(_record: logging.LogRecord) -> bool:
+    return not _silent.get()
+
+
+def _hush() -> None:
+    """Nothing about our own exchanges in the log of httpx2's engine: at DEBUG it writes an answer's headers, in which a server may repeat the key."""
+    for name in ("connection", "http11", "http2", "proxy", "socks"):
+        logging.getLogger(f"httpcore2.{name}").addFilter(_speaks)  # the same one is added once
+
+
 class Shards(httpx2.AsyncBaseTransport):
     """httpx2's own transport, for proxies and as a setting: many small pools, and places in front so that no call waits inside one."""
 
     def __init__(self, network: Network) -> None:
+        _hush()
         context = trusted(network)
         size = min(_SHARD, network.max_connections)
         limits = httpx2.Limits(
@@ -258,7 +292,7 @@ class Shards(httpx2.AsyncBaseTransport):
         shard.busy += 1
         try:
             _tell_sent(request)
-            response = await shard.transport.handle_async_request(request)
+            response = await _silently(shard.transport.handle_async_request, request)
         except BaseException:
             self._give_back(shard)
             raise
@@ -280,6 +314,16 @@ class Shards(httpx2.AsyncBaseTransport):
         """Close every pool."""
         for shard in self._shards:
             await shard.transport.aclose()
+
+
+async def _silently(
+    ask: Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]], request: httpx2.Request
+) -> httpx2.Response:
+    before = _silent.set(True)
+    try:
+        return await ask(request)
+    finally:
+        _silent.reset(before)
 
 
 def _proxy(address: str, context: ssl.SSLContext) -> httpx2.Proxy:

@@ -7,7 +7,7 @@ from typing import Final
 _WAIT: Final = "Run the cell again; a passing trouble of the vendor."
 
 ADVICE: Final[dict[str, str]] = {
-    "auth": "Check the vendor's key; %llm doctor shows which one is used.",
+    "auth": "%vault set NAME replaces the vendor's key; %llm doctor shows which one is used.",
     "no_key": "Set the vendor's key, or use %llm simulate on.",
     "locked": "Unlock the vault with %vault unlock, then run the cell again.",
     "vault": "%vault shows what is wrong with the vault; %llm doctor says what to mend.",

@@ -131,14 +131,16 @@ def encoding_of(head: bytes) -> str:
         return "utf-16"
     if b"\0" not in head:
         return "utf-8"
-    return next(
-        (name for name, place in _UTF16.items() if _share(head[place::2]) > 0.9 > 0.1 > _share(head[1 - place :: 2])),
-        "latin-1",
-    )
+    return next((name for name, place in _UTF16.items() if _alternates(head, place)), "latin-1")
 
 
 _UTF16: Final = {"utf-16-le": 1, "utf-16-be": 0}
 """And where the NULs of western signs stand."""
+
+
+def _alternates(head: bytes, place: int) -> bool:
+    """Whether nearly every second byte is NUL, and hardly any other."""
+    return _share(head[place::2]) > 0.9 and _share(head[1 - place :: 2]) < 0.1
 
 
 def _share(signs: bytes) -> float:

@@ -236,6 +236,11 @@ def piped() -> Hidden | None:
     return line if len(line) else None
 
 
+def is_unattended(environ: Mapping[str, str]) -> bool:
+    """Whether a file or command is named."""
+    return bool(environ.get(FILE) or environ.get(COMMAND))
+
+
 def named(environ: Mapping[str, str]) -> str:
     """Which of the two the password comes from."""
     return FILE if environ.get(FILE) else COMMAND

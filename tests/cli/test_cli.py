@@ -86,7 +86,7 @@ def test_profiles_in_the_shell(onb, tmp_path):
     assert onb("config", "model", "haiku", "--profile", "work").stdout.startswith("model = 'haiku'")
     assert "* work                 no vault   model = 'haiku'" in onb("config", "profiles").stdout
     assert onb("--profile", "default", "config", "model").stdout.startswith("model = None")
-    assert onb("--profile", "wrok", "doctor").returncode == 2
+    assert onb("--profile", "wrok", "models").returncode == 2
     assert "+version: 2" in onb("config", "migrate", "--dry-run").stdout
     assert not (tmp_path / "config/config.yaml.v1").exists()
     assert "config.yaml.v1" in onb("config", "migrate").stdout

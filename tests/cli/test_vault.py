@@ -84,7 +84,7 @@ def test_each_verb_works_without_a_person_and_profiles_are_apart(unattended, tmp
     assert imported.exit_code == 0, imported.stderr
     assert "line 1" in imported.stdout
     assert "1 other variable in" in imported.stdout
-    assert "there was no vault yet" in imported.stderr
+    assert "made a new vault: " in imported.stderr
     [row] = map(json.loads, onb(unattended, "vault", "list", "--json").stdout.splitlines())
     assert (row["name"], row["origins"]) == ("OPENAI_API_KEY", ["https://api.openai.com:443"])
     assert onb(unattended, "vault").stdout.startswith("the vault of profile 'default' is open")
@@ -113,6 +113,10 @@ def test_where_nobody_can_be_asked_it_fails_with_1_and_says_what_helps(environ, 
     assert onb(unattended, "vault", "init").exit_code == 0
     done = onb(unattended, "vault", "set", "OPENAI_API_KEY")
     assert "onb vault import takes it from the environment" in done.stderr
+    piped = CliRunner().invoke(main, ["vault", "set", "OPENAI_API_KEY"], env=unattended, input=f"{KEY}\nlogin: me\n")
+    assert (piped.exit_code, piped.stdout.startswith("OPENAI_API_KEY: fp:")) == (0, True)
+    assert not [needle for needle in needles(KEY) if needle in piped.output]
+    assert CliRunner().invoke(main, ["vault", "set", "OPENAI_API_KEY"], env=environ, input=KEY).exit_code == 1
     (tmp_path / "password").chmod(0o644)
     done = onb(unattended, "vault", "list")
     assert (done.exit_code, f"chmod 600 '{tmp_path / 'password'}'" in done.stderr) == (1, True)

@@ -88,14 +88,14 @@ def test_environment_variables_are_typed_as_in_yaml(home):
         "ORCHESTRATOR_NB_LIMITS__PARALLEL": "8",
         "ORCHESTRATOR_NB_MODEL": "opus",
         "ORCHESTRATOR_NB_PARAMS__STOP": "[END, '22:30']",
-        "ORCHESTRATOR_NB_NETWORK__PROXY": "http://127.0.0.1:3128",
+        "ORCHESTRATOR_NB_PROFILE": "default",
         "OTHER": "x",
     })  # fmt: skip
 
     assert config.settings.limits.parallel == 8
     assert config.settings.model == "opus"
     assert config.settings.params.stop == ("END", "22:30")
-    assert config.settings.network.proxy == "http://127.0.0.1:3128"
+    assert config.settings.profile == "default"
 
 
 def test_a_wrong_variable_is_an_error_that_names_it(home):
@@ -105,6 +105,16 @@ def test_a_wrong_variable_is_an_error_that_names_it(home):
         home.load({"ORCHESTRATOR_NB_LIMITS__PARALLEL": "many"})
     with pytest.raises(ConfigError, match=r"ORCHESTRATOR_NB_LIMITS__PARALEL: .*did you mean 'parallel'"):
         home.load({"ORCHESTRATOR_NB_LIMITS__PARALEL": "8"})
+
+
+@pytest.mark.parametrize("variable", ["NETWORK__PROXY", "NETWORK__CA_FILE", "VAULT__ITERATIONS", "VAULT__FILE_LOCK"])
+def test_no_variable_says_what_is_on_the_way_or_how_the_vault_is_sealed(home, variable):
+    """A project's .env that is loaded into a running kernel sets variables too."""
+    config, environ = home.load(), {f"ORCHESTRATOR_NB_{variable}": "/tmp/ca.pem"}
+
+    with pytest.raises(ConfigError, match=f"^ORCHESTRATOR_NB_{variable}: .*set it in your config.yaml"):
+        home.load(environ)
+    assert config.settings.network.proxy is None
 
 
 def test_a_variable_of_our_prefix_that_is_no_setting_is_mentioned(home):

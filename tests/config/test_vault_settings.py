@@ -19,10 +19,12 @@ def test_a_number_at_its_bound_is_taken_and_one_beyond_is_refused(home, name):
     low, high = BOUNDS[name]
 
     for value in (low, high):
-        assert home.load({f"ORCHESTRATOR_NB_VAULT__{name.upper()}": str(value)}).value(f"vault.{name}") == value
+        home.user(f"vault: {{{name}: {value}}}")
+        assert home.load().value(f"vault.{name}") == value
     for value in (low - 1, high + 1):
-        with pytest.raises(ConfigError, match=f"VAULT__{name.upper()}: vault.{name}: found {value}"):
-            home.load({f"ORCHESTRATOR_NB_VAULT__{name.upper()}": str(value)})
+        home.user(f"vault: {{{name}: {value}}}")
+        with pytest.raises(ConfigError, match=f"config.yaml:1: vault.{name}: found {value}"):
+            home.load()
 
 
 @pytest.mark.parametrize("text", ["kdf: scrypt", "file_lock: 1", "iterations: 6e5", "idle_s: '900'"])
@@ -41,11 +43,12 @@ def test_passes_times_memory_is_bounded_in_one_file(home):
 
 
 def test_passes_times_memory_is_bounded_over_all_layers(home):
-    path = home.user("vault: {argon2_passes: 4, argon2_memory_kib: 1048576}\n")
+    own = "vault: {argon2_passes: 4, argon2_memory_kib: 1048576}\n"
+    path = home.user(f"{own}profiles:\n  work:\n    vault: {{argon2_passes: 5}}\n")
     assert home.load().settings.vault.work_kib == 4 * 1024 * 1024
 
-    with pytest.raises(ConfigError, match=rf"{path}:1: .* 4,194,304 at most; .*ORCHESTRATOR_NB_VAULT__ARGON2_PASSES"):
-        home.load({"ORCHESTRATOR_NB_VAULT__ARGON2_PASSES": "5"})
+    with pytest.raises(ConfigError, match=rf"{path}:1: .* 4,194,304 at most; .*{path}:4"):
+        home.load(profile="work")
 
 
 def test_the_variables_that_other_parts_read_are_no_notices(home):

@@ -114,7 +114,12 @@ def test_list_is_a_frame_without_values(shell):
 
 WRONG = {
     "%vault unlok": "did you mean 'unlock'?",
-    "%vault reveal LAB_KEY": "has no word 'reveal'",
+    "%vault reveal LAB_KEY": "has no word 'reveal': no verb shows a key",
+    "%vault rm LAB_KEY": "did you mean 'remove'?",
+    "%vault add A_KEY": "did you mean 'set'?",
+    "%vault restore": "%vault tells which backups there are",
+    "%vault remov LAB_KEY": "has no word 'remov'. %vault help",
+    "%llm config vault.idle_s 60": "vault.idle_s counts from the next unlock on",
     "%vault set": "write it as: %vault set NAME [--origin URL ...]",
     "%vault set A_KEY --value": "write it as",
     "%vault set A-KEY": "called like an environment variable",
@@ -122,6 +127,7 @@ WRONG = {
     "%vault import": "write it as: %vault import env|FILE|keyring",
     "%vault import nowhere.env": "No such file",
     "%vault origins LAB_KEY not-an-address": "this is no address",
+    "%vault set A_KEY --origin router.example.co": "--origin: 'router.example.co' lacks https://",
     "%vault status now": "write it as: %vault [status]",
     '%vault "set': "write it as: %vault set NAME",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,9 +110,10 @@ class Outcome:
         )
 
 
-def decode(request: Request, headers: dict[str, str], chunks: list[bytes]) -> Outcome:
+def decode(request: Request, headers: dict[str, str], chunks: list[bytes], hide: Callable[[str], str] = str) -> Outcome:
     """Feed the pieces of one answer to its vendor's decoder."""
     decoder = PROVIDERS[request.model.vendor.kind].decoder(request, headers)
+    decoder.hide = hide
     events: list[Event] = []
     try:
         for chunk in chunks:

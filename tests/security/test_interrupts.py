@@ -3,17 +3,22 @@
 A tracer raises at the n-th line that runs, for every n; the frames are searched as a debugger would show them. Make test takes every few lines, make soak all.
 """
 
+import builtins
 import contextlib
 import getpass
+import os
 import secrets
 import sys
 import traceback
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import orchestrator_nb
-from orchestrator_nb import Session
+from orchestrator_nb import Session, sessions
+from orchestrator_nb.cli import main
+from orchestrator_nb.magics.extension import load, unload
 from orchestrator_nb.secret import Hidden
 from orchestrator_nb.simulator import Simulator
 
@@ -182,6 +187,59 @@ def test_an_interrupt_or_a_bug_at_every_line_leaves_nothing_in_a_frame(owner, na
     count, raised, found = every_trip(owner, name, step=1, error=error)
     print(f"\n{name}, {error.__name__}: {count} lines, {raised} errors, {len(found)} frames with a value")  # noqa: T201
     assert found == []
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A shell beside a project that asks for trust, in a process whose environment has a key."""
+    key = f"cn.{secrets.token_hex(10)}+/9="
+    for name, value in {"ORCHESTRATOR_NB_HOME": str(tmp_path / "home"), "OPENAI_API_KEY": key}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/orchestrator-nb.yaml").write_text("limits: {parallel: 3}\n")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setattr(sessions, "_notebook", None)
+    made = InteractiveShell()
+    load(made)
+    yield made, key
+    unload(made)
+
+
+def asked(_question):
+    raise KeyboardInterrupt
+
+
+LINES = {
+    "trust": lambda made: made.run_line_magic("llm", "trust"),
+    "trust --forget": lambda made: made.run_line_magic("llm", "trust --forget"),
+    "scan": lambda made: made.run_line_magic("llm", "scan"),
+    "profile": lambda made: made.run_line_magic("llm", "config profile none"),
+    "onb trust": lambda _: main(["trust"], standalone_mode=False),
+    "onb scan": lambda _: main(["scan"], standalone_mode=False),
+    "open": lambda _: Session.open(),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_an_interrupt_at_a_question_or_at_any_line_shows_nothing_of_the_environment(notebook, name, monkeypatch):
+    made, key = notebook
+    monkeypatch.setattr(builtins, "input", asked)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    trip, error = tripped(made, lambda: LINES[name](made), -1, None)
+    found = holders(error, [key]) if error else []
+    for at in range(1, trip.seen, max(1, trip.seen // 40)):
+        trip, error = tripped(made, lambda: LINES[name](made), at, KeyboardInterrupt)
+        found += [(trip.where, *holder) for holder in holders(error, [key])]
+    assert found == []
+
+
+def test_the_search_finds_an_environment_in_a_frame(notebook):
+    """The control: a function that takes it as it is."""
+    naive = {}
+    exec(compile("def ask(environ):\n    raise KeyboardInterrupt\n", "naive.py", "exec"), naive)
+
+    _, raised = tripped(None, lambda: naive["ask"](os.environ), -1, None)
+    assert ("naive.py", "ask", "environ") in holders(raised, [notebook[1]])
 
 
 def test_the_search_finds_a_password_that_is_passed_as_text(owner, monkeypatch):

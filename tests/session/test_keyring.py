@@ -110,7 +110,7 @@ def test_the_first_key_makes_the_vault(session, person, capsys):
     assert session.vault.notices == ()
 
 
-@pytest.mark.parametrize("answers", [("",), (PASSWORD, ""), (PASSWORD, PASSWORD + "!"), ("short",) * 2, (EOFError,)])
+@pytest.mark.parametrize("answers", [("",), (PASSWORD, ""), (PASSWORD, PASSWORD + "!"), ("short",), (EOFError,)])
 def test_nothing_is_made_when_the_password_is_not_given(session, person, answers):
     person.types(*answers)
     with pytest.raises(UserError):
@@ -225,11 +225,11 @@ def test_no_frame_of_an_error_holds_what_was_typed(stocked, person, environ, pas
     """The control is the last one: an error that is raised where a text stands in a frame."""
     odd = f"{KEY} {KEY}"
     password_file.write_text(f"\n{KEY}")
-    (tmp_path / ".env").write_text(f"OPENAI_API_KEY='{KEY}\n")
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\0\n")
     acts = {
         "no key": lambda: person.types(odd) or stocked.vault.set("OPENAI_API_KEY"),
         "too short a password": lambda: (
-            stocked.vault.lock() or person.types(*["aaaaaaaaaaaa"] * 2) or stocked.vault.vault.create(Hidden(KEY))
+            stocked.vault.lock() or person.types("aaaaaaaaaaaa") or stocked.vault.vault.create(Hidden(KEY))
         ),
         "wrong password": lambda: person.types(KEY, KEY, KEY) or stocked.vault.unlock(),
         "password file": lambda: sources.without_a_person(environ),
@@ -342,7 +342,7 @@ def test_a_file_opens_the_vault_and_a_wrong_one_says_where_it_came_from(environ,
         session.vault.unlock()
         session.vault.lock()
         password_file.write_text("another password")
-        with pytest.raises(VaultAuthError, match="came from ORCHESTRATOR_NB_PASSWORD_FILE"):
+        with pytest.raises(VaultAuthError, match=r"came from ORCHESTRATOR_NB_PASSWORD_FILE\."):
             session.vault.unlock()
         password_file.chmod(0o640)
         with pytest.raises(VaultError, match=f"chmod 600 '{password_file}'"):
@@ -356,7 +356,7 @@ def test_a_file_opens_the_vault_and_a_wrong_one_says_where_it_came_from(environ,
     ("command", "problem"),
     [
         (f"printf '{PASSWORD}\\n2nd line'", None),
-        ("false", "ended with 1"),
+        ("false", r"ended with 1; it is run without a shell: no \|, >, ~ or \$\. Run it in a terminal"),
         ("printf ''", "is empty"),
         ("sleep 5", "took longer than 0.5 s"),
         ("no-such-command-here", "cannot be run"),
@@ -438,6 +438,129 @@ def test_the_doctor_tells_where_each_key_comes_from_and_asks_nothing(stocked, pe
     stocked.vault.vault.path.chmod(0o644)
     assert "chmod 600" in of("vault")
     assert len(person.prompts) == asked
+
+
+# What a newcomer meets
+
+
+def another(session):
+    """The same vault, as another kernel has it."""
+    return Vault(session.vault.vault.path, state=session.config.paths.state, kdf=Pbkdf2(100_000))
+
+
+def test_a_password_changed_elsewhere_is_asked_for_everywhere(lab, stocked, person):
+    person.types(KEY)
+    stocked.vault.set("LAB_KEY")
+    acts = (
+        stocked.vault.list,
+        stocked.vault.unlock,
+        lambda: stocked.ask("Hi", "lab/local-model"),
+        lambda: stocked.vault.remove("LAB_KEY"),
+    )
+    for number, act in enumerate(acts):
+        old, new = (PASSWORD + "!" * count for count in (number, number + 1))
+        another(stocked).change_password(Hidden(old), Hidden(new))
+        assert "locked" in stocked.vault.about()[0]
+        person.types(new)
+        act()
+        assert person.prompts[-1] == "The password of the vault 'default' was changed elsewhere. New password: "
+
+
+def test_the_file_is_looked_at_before_a_password_is_asked_for(stocked, person):
+    path, asked = stocked.vault.vault.path, len(person.prompts)
+    stocked.vault.lock()
+    path.chmod(0o644)
+    for act in (stocked.vault.unlock, stocked.vault.list, stocked.vault.passwd):
+        with pytest.raises(VaultError, match="chmod 600"):
+            act()
+    path.chmod(0o600)
+    path.write_text("no vault")
+    with pytest.raises(VaultError, match=r"it is not a vault; default\.onbv\.1 of .* stands beside it: cp -p"):
+        stocked.vault.unlock()
+    assert len(person.prompts) == asked
+
+
+def test_three_wrong_passwords_say_what_is_left_to_do(stocked, person):
+    assert any("backups    default.onbv.1 of" in line for line in stocked.vault.about())
+    stocked.vault.lock()
+    person.types("a", "b", "c")
+    with pytest.raises(VaultAuthError) as told:
+        stocked.vault.unlock()
+    assert str(told.value) == "cannot open the vault: wrong password, or the file was altered."
+    [notice] = stocked.vault.notices
+    assert "move default.onbv away" in notice
+    assert "default.onbv.1 of" in notice
+
+
+def test_of_two_names_for_one_key_it_is_told_which_is_used(stocked, person):
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        person.types(KEY)
+        assert stocked.vault.set(name).vendor in {"gemini", "anthropic"}
+    assert stocked.vault.about()[-1].strip() == "GOOGLE_API_KEY is used before GEMINI_API_KEY"
+
+
+def test_a_name_that_is_nearly_right_and_a_value_of_another_vendor_are_told(stocked, person):
+    with pytest.raises(UserError, match=r"did you mean OPENAI_API_KEY\? Else say where it may go"):
+        stocked.vault.set("OPEN_AI_KEY")
+    with pytest.raises(UserError, match=r"--origin: 'router\.huggingface\.co' lacks https://"):
+        stocked.vault.set("HF_TOKEN", origins=["router.huggingface.co"])
+    person.types("sk-ant-api03-Ab3dEf6hIj9lMn2pQr5tUv8xYz")
+    stocked.vault.set("OPENAI_API_KEY")
+    assert "the value looks like an Anthropic key: is OPENAI_API_KEY the right name for it?" in stocked.vault.notices
+    person.types("sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8xYz")
+    stocked.vault.set("OPENAI_API_KEY")
+    assert not any("looks like" in notice for notice in stocked.vault.notices)
+
+
+@pytest.mark.parametrize("answer", ["", KeyboardInterrupt])
+def test_a_vault_without_its_first_key_is_told(session, person, answer):
+    person.types(PASSWORD, PASSWORD, answer)
+    with pytest.raises((UserError, KeyboardInterrupt), match="the vault is made, no key is in it yet"):
+        session.vault.set("OPENAI_API_KEY")
+    assert session.vault.status().state == "open"
+
+
+def test_origins_asks_once_where_the_vault_is_locked(stocked, person):
+    stocked.vault.lock()
+    asked = len(person.prompts)
+    person.types(PASSWORD)
+    stocked.vault.origins("OPENAI_API_KEY", "https://proxy.example")
+    assert len(person.prompts) == asked + 1
+
+
+def test_a_thread_says_that_it_cannot_ask(stocked):
+    stocked.vault.lock()
+    with pytest.raises(VaultLocked, match="a thread cannot ask: run %vault unlock in a cell first"):
+        ThreadPoolExecutor(1).submit(stocked.vault.unlock).result()
+
+
+def test_an_import_replaces_binds_and_names_what_it_left(environ, password_file, tmp_path):
+    env = tmp_path / "keys.env"
+    env.write_text(f"OPENAI_API_KEY={KEY}\nodd\nHF_TOKEN={KEY}h\nA=1\nB=2\nC='{KEY}\n")
+    with Session.open(cwd=tmp_path, environ=environ) as session:
+        lines = session.vault.import_file("keys.env").lines()
+        assert any(f"{env}: line 2 was passed over: it is no NAME=value." in line for line in lines)
+        assert any("from line 6 on nothing was read" in line for line in lines)
+        assert any("4 other variables" in line and "like a key: HF_TOKEN;" in line for line in lines)
+        assert lines[-1].endswith(f"onb scrub {env}")
+        first = session.vault.list()[0].fp
+        env.write_text(f"OPENAI_API_KEY={KEY}2\nHF_TOKEN={KEY}h\n")
+        assert "--replace" in session.vault.import_file("keys.env").refused["OPENAI_API_KEY"]
+        [fact] = session.vault.import_file("keys.env", replace=True).stored
+        assert fact.fp != first
+        [fact] = session.vault.import_file("keys.env", "HF_TOKEN", origins=["https://router.example/v1"]).stored
+        assert fact.origins == ("https://router.example:443",)
+        with pytest.raises(UserError, match="name the keys"):
+            session.vault.import_file("keys.env", origins=["https://router.example/v1"])
+
+
+def test_a_refused_key_and_one_bound_elsewhere_say_what_to_do(lab, stocked, person):
+    person.types(KEY + "wrong")
+    fact = stocked.vault.set("LAB_KEY")
+    answers = stocked.compare("Hi", ["lab/local-model"])
+    assert f"LAB_KEY (fp:{fact.fp}, from the vault) was refused; %vault set LAB_KEY replaces it." in answers["error"][0]
+    with pytest.raises(VaultError, match=r"if that address is yours: %vault origins LAB_KEY https://b\.example:443"):
+        stocked.vault.vault.secret("LAB_KEY", "lab").release("https://b.example:443")
 
 
 # Calls
@@ -586,10 +709,10 @@ def test_nothing_public_gives_a_value(lab, stocked, person, capfd, tmp_path, hom
             "import_env": lambda: keys.import_env("OPENAI_API_KEY"), "import_keyring": lambda: refused(keys.import_keyring, "A_KEY", service="x"),
             "passwd": lambda: person.types(PASSWORD, PASSWORD, PASSWORD) or keys.passwd(),
             "init": lambda: refused(keys.init), "remove": lambda: refused(keys.remove, "NONE"),
-            "ready": lambda: keys.ready([], bool), "reopen": keys.reopen, "lock": lambda: keys.lock() or person.types(PASSWORD) or keys.unlock(),
+            "about": keys.about, "ready": lambda: keys.ready([], bool), "reopen": keys.reopen, "lock": lambda: keys.lock() or person.types(PASSWORD) or keys.unlock(),
         },
         Vault: {
-            "forms": lambda: vault.forms, "prove": lambda: vault.prove(Hidden(PASSWORD)), "exists": lambda: vault.exists, "is_open": lambda: vault.is_open, "status": vault.status, "facts": vault.facts,
+            "forms": lambda: vault.forms, "prove": lambda: vault.prove(Hidden(PASSWORD)), "exists": lambda: vault.exists, "still_open": vault.still_open, "changed": lambda: vault.changed, "is_open": lambda: vault.is_open, "status": vault.status, "facts": vault.facts,
             "knows": lambda: vault.knows("OPENAI_API_KEY"), "create": lambda: refused(vault.create, Hidden(PASSWORD)),
             "unlock": lambda: vault.unlock(Hidden(PASSWORD)), "when_open": lambda: vault.when_open(list),
             "put": lambda: vault.put("OTHER_KEY", "", Hidden(KEY), ["https://a.example:443"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from orchestrator_nb.magics.extension import load, unload
 from orchestrator_nb.secret import fingerprint
@@ -160,7 +161,7 @@ def test_under_a_program_that_runs_notebooks_the_sentence_says_that_the_file_wil
 @pytest.fixture
 def terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("ORCHESTRATOR_NB_HOME", str(tmp_path / "home"))
-    shell = InteractiveShell(user_ns={})
+    shell = InteractiveShell(user_ns={}, config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
     load(shell)
     yield shell
     unload(shell)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import secrets
 import string
 from urllib.parse import quote
@@ -38,14 +39,21 @@ FOUND = {
     "raw": str,
     "quoted": lambda value: quote(value, safe=""),
     "JSON": lambda value: json.dumps(value)[1:-1],
+    "quoted in small letters": lambda value: re.sub("%..", lambda code: code[0].lower(), quote(value, safe="")),
     "hex": lambda value: value.encode().hex(),
+    "hex in capitals": lambda value: value.encode().hex().upper(),
     "base64": lambda value: base64.b64encode(value.encode()).decode(),
     "base64 after one sign": lambda value: base64.b64encode(b"x" + value.encode() + b"tail").decode(),
     "base64 after two": lambda value: base64.b64encode(b"xy" + value.encode() + b"tail").decode(),
     "basic": lambda value: base64.b64encode(f"user:{value}".encode()).decode(),
     "in an address": lambda value: f"https://example.com/v1?key={quote(value, safe='')}&x=1",
 }
-NOT_FOUND = {"reversed": lambda value: value[::-1], "in capitals": str.upper}
+NOT_FOUND = {
+    "reversed": lambda value: value[::-1],
+    "in capitals": str.upper,
+    "in HTML": lambda value: value.replace("/", "&#47;"),
+    "cut by signs without width": "\u200b".join,
+}
 
 
 def readable(text, value):
@@ -70,7 +78,7 @@ def test_every_key_is_found_in_every_form(form):
 
 
 @pytest.mark.parametrize("form", NOT_FOUND)
-def test_what_is_written_backwards_or_in_capitals_is_not_found(form):
+def test_what_is_written_in_these_ways_is_not_found(form):
     """Said so in the documentation."""
     said = NOT_FOUND[form](ODD)
     assert forms().without(said) == said
@@ -117,7 +125,9 @@ def test_what_is_wiped_is_forgotten_and_no_whole_form_is_kept():
     value = Hidden(ODD)
     one = Forms([Sought(value, "[key]")])
     assert one.without(ODD) == "[key]"
-    kept = repr([getattr(one, f"_Forms__{name}") for name in ("heads", "beginnings", "edges", "hint", "keys", "search")])
+    kept = repr(
+        [getattr(one, f"_Forms__{name}") for name in ("heads", "beginnings", "edges", "hint", "keys", "search")]
+    )
     assert not [at for at in range(len(ODD) - 4) if ODD[at : at + 5] in kept]
     value.wipe()
     assert one.without(f"a {ODD}") == f"a {ODD}"

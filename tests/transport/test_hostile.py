@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import ipaddress
 import itertools
+import logging
 import os
 import socket
 import ssl
@@ -403,20 +404,77 @@ def test_proxies_certificates_and_logs_named_in_the_environment_have_no_effect(f
     assert not any(b"basic" in request.lower() for request in requests)
 
 
+BEYOND = "http://api.example"
+"""Never looked up: the proxy would."""
+
+
 def test_a_proxy_of_the_users_own_configuration_is_used(far):
     async def main():
         async with far.serve(far.OK) as proxy:
-            answer = await far.ask("http://127.0.0.1:9", network=Network(proxy=proxy.url))
+            answer = await far.ask(BEYOND, key_name=None, network=Network(proxy=proxy.url))
             return answer.text, proxy.requests[0]
 
     text, request = run(main())
     assert text == "Hello."
-    assert request.startswith(b"POST http://127.0.0.1:9/chat/completions")
+    assert request.startswith(b"POST http://api.example/chat/completions")
+
+
+@BOTH
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_key_for_this_machine_does_not_go_through_the_proxy(far, transport, host):
+    """Plain HTTP is allowed there, so the proxy could read it."""
+
+    async def main():
+        async with far.serve(far.OK) as there, far.serve(far.OK) as proxy:
+            network = Network(proxy=proxy.url, transport=transport)
+            answer = await far.ask(f"http://{host}:{there.port}", network=network)
+            return answer, there.requests, proxy.accepted
+
+    answer, requests, visitors = run(main())
+    assert answer.text == "Hello."
+    assert far.KEY.encode() in requests[0]
+    assert visitors == 0
 
 
 def test_a_proxy_that_is_not_there_is_named(far):
-    error = run(far.ask("http://127.0.0.1:9", network=Network(proxy="http://127.0.0.1:1")))
+    error = run(far.ask(BEYOND, key_name=None, network=Network(proxy="http://127.0.0.1:1")))
     assert type(error) is errors.ProviderUnreachable
+
+
+@pytest.mark.parametrize("how", [{}, {"self_signed": True}, {"hosts": ("example.com",)}], ids=["good", "own", "other"])
+def test_a_proxy_over_tls_is_told_nothing_before_it_has_shown_a_good_certificate(far, tls, how):
+    async def main():
+        async with far.serve(far.OK, tls=tls(**how)) as proxy:
+            network = Network(proxy=proxy.url, ca_file=tls.ca)
+            return await far.ask(BEYOND, key_name=None, network=network), proxy.requests
+
+    answer, requests = run(main())
+    assert bool(requests) == (not how)
+    assert getattr(answer, "text", type(answer)) == (errors.TLSFailure if how else "Hello.")
+
+
+@BOTH
+def test_a_key_that_a_server_repeats_in_a_header_is_in_no_log(far, transport, caplog):
+    async def main():
+        async with far.serve(far.http(far.chat(), "200 OK", "application/json", f"x-echo: {far.KEY}")) as there:
+            return await far.ask(there.url, network=Network(transport=transport))
+
+    with caplog.at_level(logging.DEBUG):
+        assert run(main()).text == "Hello."
+    assert far.KEY not in caplog.text
+
+
+def test_the_control_the_library_alone_logs_it_and_may_go_on_doing_so(far, caplog):
+    async def main():
+        async with far.serve(far.http(far.chat(), "200 OK", "application/json", f"x-echo: {far.KEY}")) as there:
+            await far.ask(there.url, network=Network(transport="httpx2"))
+            async with httpx2.AsyncHTTPTransport() as plain:
+                answer = await plain.handle_async_request(httpx2.Request("GET", there.url))
+                await answer.aread()
+
+    with caplog.at_level(logging.DEBUG):
+        run(main())
+    assert far.KEY in caplog.text
 
 
 def test_the_client_of_httpx2_would_have_followed_the_environment(monkeypatch):

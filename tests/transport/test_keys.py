@@ -231,6 +231,20 @@ def test_no_redirect_is_followed_and_its_error_names_the_origin_only(far, code, 
     assert all(f":{port}" in message for *_, message in seen if port)
 
 
+@pytest.mark.parametrize("host", [str.lower, lambda key: f"a.{key[:20]}.{key[20:]}.example", "x{}y".format])
+def test_a_redirect_to_a_host_that_is_made_of_the_key_does_not_name_it(far, host):
+    key = "Sk-Canary-7f3a91C2d8E4b605-mixedCASE"
+
+    async def main():
+        async with far.serve(far.http(b"", "302 Found", "text/plain", f"location: https://{host(key)}/")) as there:
+            return await far.ask(there.url, keys=StaticKeys(key))
+
+    error = run(main())
+    assert type(error) is errors.UnexpectedRedirect
+    assert "another place" in str(error)
+    assert "canary" not in str(error).lower()
+
+
 # Where keys never show up
 
 

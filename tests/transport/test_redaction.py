@@ -1,7 +1,9 @@
 """A server that repeats the key it was sent: the key comes back in no answer, no piece of one, and no error, wherever it is cut."""
 
 import asyncio
+import contextlib
 import json
+import os
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from orchestrator_nb import errors
 from orchestrator_nb.calls import Delta, Response, Started, ThinkingDelta
 from orchestrator_nb.messages import Text, Thinking, ToolCall
+from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.providers.keys import StaticKeys
-from orchestrator_nb.providers.redaction import NOTICE, SHORTEST, Redaction
+from orchestrator_nb.providers.redaction import NOTICE, SHORTEST, Redaction, _shared
 from orchestrator_nb.secret import Secret
 
 KEY = "zQ8.plain-looking.9vT_w+k/=="  # no pattern knows it
@@ -231,7 +234,7 @@ def test_a_stream_that_breaks_inside_the_key_keeps_its_text_without_it(far):
 
 def test_an_error_event_whose_words_are_cut_inside_the_key_shows_no_half_of_it(far):
     async def answer(_request, writer):
-        error = {"error": {"message": "x " * 243 + KEY, "code": 400}}
+        error = {"error": {"message": "x " * 249 + KEY, "code": 400}}
         writer.write(far.sse(b"data: " + json.dumps(error).encode() + b"\n\n"))
         await writer.drain()
         writer.close()
@@ -258,18 +261,124 @@ def test_a_request_id_that_is_the_key_is_not_kept(far):
     assert asyncio.run(main()).request_id == "[key]"
 
 
-def test_a_list_of_models_that_holds_the_key_is_read_without_it(far):
-    async def answer(_request, writer):
-        writer.write(far.http(json.dumps({"data": [{"id": f"model-{KEY}"}]}).encode()))
-        await writer.drain()
-        writer.close()
+def escaped(text):
+    """As JSON may write any text."""
+    return "".join(f"\\u{ord(sign):04x}" for sign in text)
+
+
+def slashed(text):
+    return text.replace("/", "\\/")  # as PHP and Django do
+
+
+async def listed(far, body, kind="openai-compatible"):
+    async with far.serve(far.http(body.encode())) as there:
+        one = far.exchange(keys=StaticKeys(KEY))
+        try:
+            return await one.list_models(far.vendor(there.url, kind=kind))
+        except errors.ProviderError as error:
+            return error
+        finally:
+            await one.aclose()
+
+
+@pytest.mark.parametrize("spelled", [str, escaped, slashed])
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_a_list_of_models_that_holds_the_key_is_read_without_it(far, kind, spelled):
+    key = spelled(KEY)
+    row = f'''{{"id": "model-{key}", "name": "models/model-{key}", "supportedGenerationMethods": ["generateContent"],
+        "capabilities": {{"completion_chat": true}}, "aliases": ["{key}"], "deprecation_replacement_model": "{key}",
+        "lifecycle": "retired", "retires_at": "{key}"}}'''
+    (model,) = asyncio.run(listed(far, f'{{"data": [{row}], "models": [{row}]}}', kind))
+    assert model.id.removeprefix("models/") == "model-[key]"
+    assert not holds(repr(model))
+
+
+@pytest.mark.parametrize("page", ["5", '{"a": 1}', '"\\ud800"', f'"{"x" * 70_000}"'])
+def test_a_next_page_that_no_address_can_name_is_an_error_of_ours(far, page):
+    for kind in ("gemini", "anthropic"):
+        body = f'{{"data": [], "models": [], "has_more": true, "last_id": {page}, "nextPageToken": {page}}}'
+        assert type(asyncio.run(listed(far, body, kind))) is errors.BadResponse
+
+
+@pytest.mark.parametrize("spelled", [str, escaped, slashed])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_shows_no_end_of_a_key_whose_beginning_looks_like_one(far, spelled, stream):
+    key = "sk-zQ8abc/9vT_w+k/plain-looking=="  # a pattern knows what stands before the first slash
+    body = f'{{"error": {{"message": "no {spelled(key)} here", "code": 401}}}}'
 
     async def main():
+        said = far.sse(f"data: {body}\n\n".encode()) if stream else far.http(body.encode(), "401 No")
+
+        async def answer(_request, writer):
+            writer.write(said)
+            await writer.drain()
+            writer.close()
+
         async with far.serve(answer) as there:
-            one = far.exchange(keys=StaticKeys(KEY))
+            return await far.ask(there.url, stream=stream, keys=StaticKeys(key))
+
+    error = asyncio.run(main())
+    assert type(error) is errors.AuthFailed
+    assert "no [key] here" in str(error)
+    assert not holds(str(error), key)
+
+
+# A vault that locks while the answer comes
+
+
+@pytest.mark.parametrize("how", ["lock", "fork"])
+def test_the_calls_own_key_stands_in_the_vaults_buffer_only_and_is_wiped_with_it(far, tmp_path, how):
+    async def main():
+        gate = asyncio.Event()
+        first, second = (
+            b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n"
+            for choice in (
+                {"delta": {"content": "hello "}},
+                {"delta": {"content": f"you sent {KEY} !"}, "finish_reason": "stop"},
+            )
+        )
+
+        async def answer(_request, writer):
+            writer.write(far.sse(first))
+            await gate.wait()
+            writer.write(second + b"data: [DONE]\n\n")
+            await writer.drain()
+            writer.close()
+
+        def emit(event):
+            events.append(event)
+            if isinstance(event, Delta) and not gate.is_set():
+                found.append(knows())
+                if how == "lock":
+                    keys.vault.lock()
+                    found.append(knows())
+                else:
+                    found.append(in_a_child(knows))
+                gate.set()
+
+        def knows():
+            return any(forms.held_by(KEY) for forms in list(_shared.values()))
+
+        events, found = [], []
+        async with far.serve(answer) as there:
+            keys = far.VaultKeys(tmp_path / "vault", KEY, there.url)
+            one = far.exchange(keys=keys, known=lambda: keys.vault.forms)
             try:
-                return await one.list_models(far.vendor(there.url))
+                return await one(far.question(there.url, stream=True), emit), events, found
             finally:
                 await one.aclose()
 
-    assert [model.id for model in asyncio.run(main())] == ["model-[key]"]
+    response, events, found = asyncio.run(main())
+    assert found == [True, False]
+    assert not holds(repr(events) + repr(response))
+    assert response.text == "hello you sent [key] !"
+
+
+def in_a_child(ask):
+    """What a forked process answers."""
+    if child := os.fork():
+        return bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    said = 2
+    with contextlib.suppress(BaseException):
+        said = int(ask())
+    os._exit(said)

@@ -42,6 +42,8 @@ class Believed:
 
     def opened(self, epoch, keys):
         self.open, self.epoch, self.idle, self.total, self.held = True, epoch, 0.0, 0.0, dict(keys)
+        for lease in self.leases:
+            lease.granted = True
 
     def lock(self):
         self.open, self.held = False, {}
@@ -55,7 +57,7 @@ class Believed:
             self.keep_leased()
 
     def keep_leased(self):
-        leased = {name for lease in self.leases for name in lease.names}
+        leased = {name for lease in self.leases if lease.granted for name in lease.names}
         self.held = {name: held for name, held in self.held.items() if name in leased}
 
     def has(self, name):
@@ -66,8 +68,8 @@ class Believed:
 
 
 class Lease:
-    def __init__(self, vault, names):
-        self.names, self.way = names, vault.lease(names)
+    def __init__(self, vault, names, granted):
+        self.names, self.way, self.granted = names, vault.lease(names), granted
         self.way.__enter__()
 
     def end(self):
@@ -240,7 +242,7 @@ class TwoSessions(RuleBasedStateMachine):
             believed.held = dict(self.keys)
         elif believed.open:
             believed.lock()
-        believed.leases.append(Lease(self.vaults[who], sorted(wanted)))
+        believed.leases.append(Lease(self.vaults[who], sorted(wanted), believed.open))
 
     @precondition(lambda self: any(believed.leases for believed in self.believed.values()))
     @rule(who=whos)
