@@ -147,7 +147,9 @@ def _ours(folder: Held, name: str, marks: set[str], notices: list[str]) -> Readi
         return None
     if reading is None or marks & reading.document.value.keys():
         return reading
-    notices.append(f"{printable(folder.path / name)} has none of our keys and is left alone; for our settings use {OWN_NAME}.")
+    notices.append(
+        f"{printable(folder.path / name)} has none of our keys and is left alone; for our settings use {OWN_NAME}."
+    )
     return None
 
 

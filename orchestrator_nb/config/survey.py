@@ -20,7 +20,15 @@ from orchestrator_nb.config.files import printable
 from orchestrator_nb.config.layers import environment_layer, stack
 from orchestrator_nb.config.loading import Building, builtin
 from orchestrator_nb.config.paths import Paths
-from orchestrator_nb.config.project import ALLOWED_CHAIN_KEYS, ALLOWED_STEP_KEYS, NEVER, Project, judge, judge_vendor, merge_models
+from orchestrator_nb.config.project import (
+    ALLOWED_CHAIN_KEYS,
+    ALLOWED_STEP_KEYS,
+    NEVER,
+    Project,
+    judge,
+    judge_vendor,
+    merge_models,
+)
 from orchestrator_nb.config.schema import Chain, flatten, flatten_prompts
 from orchestrator_nb.config.trust import Seal
 from orchestrator_nb.config.yaml import Document, Place
