@@ -166,7 +166,11 @@ def _vault(rest: str, known: Known) -> Suggestions:
         return _starting(verb, [command.name for command in VAULT], "command")
     *earlier, word = words
     if word.startswith("-"):
-        options = {"set": ("--origin",), "import": ("--service", "--origin", "--replace"), "passwd": ("--keep-backups",)}
+        options = {
+            "set": ("--origin",),
+            "import": ("--service", "--origin", "--replace"),
+            "passwd": ("--keep-backups",),
+        }
         return _starting(word, options.get(verb, ()), "option")
     if verb == "import" and not earlier:
         return _starting(word, ["env", "keyring", *_dotfiles(word), *_paths(word, known)], "source")

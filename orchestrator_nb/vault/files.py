@@ -255,7 +255,10 @@ def way_back(path: Path) -> str:
 def others(path: Path) -> Iterator[tuple[str, bytes]]:
     """What else stands in the vault's folder, backups left out: other vaults, and copies that some program made. Not what cannot be read."""
     ours = {path, path.with_name(f"{path.name}.lock"), *backups(path)}
-    for entry in sorted({*path.parent.iterdir()} - ours):
+    entries: set[Path] = set()
+    with contextlib.suppress(OSError):
+        entries = {*path.parent.iterdir()} - ours
+    for entry in sorted(entries):
         with contextlib.suppress(OSError):
             handle = os.open(entry, _READ)
             with os.fdopen(handle, "rb") as file:

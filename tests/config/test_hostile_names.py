@@ -49,7 +49,8 @@ def command(raised):
 
 
 def test_a_command_that_is_suggested_names_exactly_one_file(place):
-    _, folder = place
+    folder = place[1].with_name("x'; touch pwned; '")
+    folder.mkdir()
     own = folder / "config.yaml"
     own.write_text("")
     own.chmod(0o666)

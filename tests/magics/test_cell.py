@@ -249,7 +249,9 @@ def test_no_frame_of_a_failing_switch_shows_the_environment(shell, monkeypatch):
 
 def shown(error):
     """The variables of our frames, as a verbose traceback prints them."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if "/orchestrator_nb/" in frame.f_code.co_filename]
+    frames = [
+        frame for frame, _ in traceback.walk_tb(error.__traceback__) if "/orchestrator_nb/" in frame.f_code.co_filename
+    ]
     assert len(frames) > 2
     return repr([frame.f_locals for frame in frames])
 
