@@ -221,12 +221,14 @@ class Keyring:
 
     def remove(self, name: str) -> None:
         """Forget a key. Raises `UserError` when there is none of that name."""
+        require_name(name)
         self._require_vault()
         self.open()
         self.vault.remove(name)
 
     def origins(self, name: str, *origins: str) -> Fact:
         """Where a key may go. With ``origins`` it may go there from now on, and nowhere else: that asks for the password, also while the vault is open."""
+        require_name(name)
         self._require_vault()
         where = frozenset(map(_origin, origins))
         password = None if self.vault.still_open() else self._unlock()
@@ -525,7 +527,7 @@ def looks_like_a_key(word: object) -> bool:
     """Whether a word that should be a name is rather a key: it must not be repeated in a message, and be taken out of the cell."""
     if not isinstance(word, str):
         return True
-    long = len(word) >= 20 and not {"_", ".", "/"} & {*word} and sum(map(str.isdigit, word)) > 1
+    long = len(word) >= 20 and not {"_", "."} & {*word} and "://" not in word and sum(map(str.isdigit, word)) > 1
     return long or any(True for pattern in PATTERNS for _ in pattern.find(word))
 
 

@@ -392,11 +392,13 @@ class Session:
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
         with self._lock:
-            if dropping := self._drop_line():
-                wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
-            self.simulate(False)
-            self._portal.close()
-            self._history.close()
+            dropping = self._drop_line()
+        if dropping:  # not under the lock, which a run takes at its end
+            wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
+        self.simulate(False)
+        self._portal.close()
+        self._history.close()
+        with self._lock:
             self._lock_vault()
 
     def __enter__(self) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -200,7 +199,7 @@ def config(key: str | None, value: str | None, why: bool, profile: str | None, n
 def _migrated(*, dry_run: bool) -> str:
     from orchestrator_nb.config import Paths, migrate  # pydantic, which help must not wait for
 
-    return migrate(Paths.find(Veiled(os.environ)), dry_run=dry_run)
+    return migrate(Paths.find(Veiled()), dry_run=dry_run)
 
 
 def _loaded() -> Config:
@@ -213,7 +212,7 @@ def _written(key: str, value: str, profile: str | None, *, new: bool) -> Config:
     from orchestrator_nb.config import Paths, choose_profile  # pydantic, which help must not wait for
 
     if key == "profile" and profile is None:  # also away from one that is not there, with which no session opens
-        environ = Veiled(os.environ)
+        environ = Veiled()
         fresh = choose_profile(value, Paths.find(environ), Path.cwd(), environ, new=new)
     else:
         fresh = _loaded().set_user(key, value, profile)
@@ -251,10 +250,12 @@ def simulate(port: int, **how: Any) -> None:
 @main.command()
 def doctor() -> None:
     """Say what works here and what does not."""
+    from orchestrator_nb.config.files import printable  # with YAML: help must not wait for it
+
     marks = {True: click.style("ok", fg="green"), False: click.style("!!", fg="red"), None: "  "}
     checks = _checks()
     for check in checks:
-        click.echo(f"{marks[check.ok]}  {check.name:<18} {for_shell(check.text)}")
+        click.echo(f"{marks[check.ok]}  {check.name:<18} {printable(for_shell(check.text))}")
     sys.exit(1 if any(check.ok is False for check in checks) else 0)
 
 
@@ -265,7 +266,7 @@ def _checks() -> list[Check]:
     except ConfigError as error:
         from orchestrator_nb.diagnosis import without_home  # with the vault: help must not wait for it
 
-        return without_home(error, Veiled(os.environ))
+        return without_home(error, Veiled())
 
 
 @main.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrator_nb.config import trust
+from orchestrator_nb.config.files import printable
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.config.survey import Survey, survey
 from orchestrator_nb.errors import UserError
@@ -44,8 +45,8 @@ def take_back(paths: Paths, cwd: Path, environ: Mapping[str, str], *, say: Say) 
     """Trust the project of ``cwd`` no longer, or what stood there when it was trusted. Raises `UserError` when it was not."""
     found = _nearest(paths, cwd, environ)
     if not trust.forget(paths, str(found)):
-        raise UserError(f"{found} is not trusted; %llm trust --list shows what is.")
-    say(f"{found} is not trusted any more.")
+        raise UserError(f"{printable(found)} is not trusted; %llm trust --list shows what is.")
+    say(f"{printable(found)} is not trusted any more.")
 
 
 def show(paths: Paths, *, say: Say) -> None:
@@ -54,14 +55,15 @@ def show(paths: Paths, *, say: Say) -> None:
     if known.notice:
         say(known.notice)
     for folder, seal in sorted(known.seals.items()):
-        say(f"{folder}  {'trusted' if trust.still(seal) else 'changed or gone since'}: {', '.join(seal.files)}")
+        state = "trusted" if trust.still(seal) else "changed or gone since"
+        say(f"{printable(folder)}  {state}: {printable(', '.join(seal.files))}")
     if not known.seals:
         say("No project is trusted.")
 
 
 def _found(paths: Paths, cwd: Path, environ: Mapping[str, str]) -> Survey:
     if (found := survey(paths, cwd, environ)) is None:
-        raise UserError(f"{cwd} has no project: no file of ours is in it, nor in a folder above it.")
+        raise UserError(f"{printable(cwd)} has no project: no file of ours is in it, nor in a folder above it.")
     return found
 
 

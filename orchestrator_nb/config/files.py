@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,12 +103,13 @@ class Held:
         """As git does it (safe.directory): in a folder that is shared, anybody could leave a file for us."""
         if status.st_uid not in _owners(root=True):
             raise Foreign(
-                f"belongs to user {status.st_uid} and is left alone; if it is meant for you: chown {os.getuid()} '{path}'",
+                f"belongs to user {status.st_uid} and is left alone; if it is meant for you: chown {os.getuid()} {_quoted(path)}",
                 where=str(path),
             )
         if os.name == "posix" and self.status.st_mode & stat.S_IWOTH and not self.status.st_mode & stat.S_ISVTX:
             raise Foreign(
-                f"everybody may write to its folder, so it is left alone; run: chmod o-w '{self.path}'", where=str(path)
+                f"everybody may write to its folder, so it is left alone; run: chmod o-w {_quoted(self.path)}",
+                where=str(path),
             )
 
 
@@ -128,6 +130,16 @@ def held(path: Path) -> Iterator[Held | None]:
             os.close(handle)
 
 
+def printable(text: object) -> str:
+    """On one line, with every sign that could steer a terminal or turn the text around shown as an escape: a folder may be called anything."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(text))
+
+
+def _quoted(path: Path) -> str:
+    """For a command that somebody may copy into a shell."""
+    return shlex.quote(str(path))
+
+
 def _owners(*, root: bool) -> frozenset[int]:
     """Who may own a file; on Windows every file counts as user 0's."""
     own = {os.getuid()} if hasattr(os, "getuid") else {0}
@@ -144,8 +156,10 @@ def _require_safe(path: Path, status: os.stat_result, owners: frozenset[int]) ->
         return
     if status.st_uid not in owners:
         raise ConfigError(
-            f"belongs to user {status.st_uid}, so it is not trusted; make it yours: chown {os.getuid()} '{path}'",
+            f"belongs to user {status.st_uid}, so it is not trusted; make it yours: chown {os.getuid()} {_quoted(path)}",
             where=str(path),
         )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"others may write to it, so it is not trusted; run: chmod go-w '{path}'", where=str(path))
+        raise ConfigError(
+            f"others may write to it, so it is not trusted; run: chmod go-w {_quoted(path)}", where=str(path)
+        )

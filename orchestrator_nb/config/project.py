@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator_nb.catalog import Catalog
-from orchestrator_nb.config.files import Foreign, Held, Reading, held
+from orchestrator_nb.config.files import Foreign, Held, Reading, held, printable
 from orchestrator_nb.config.layers import Layer, file_layer
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.config.schema import Chain, SettingsFile, flatten
@@ -131,7 +131,7 @@ def _readings(folder: Held, vendors: Mapping[str, Any], notices: list[str]) -> d
         if reading := folder.read(OWN_NAME):
             return {OWN_NAME: reading}
     except Foreign as error:
-        notices.append(str(error))
+        notices.append(printable(error))
     marks = {"config.yaml": {"main_llm", "chains"}, "models.yaml": {"system_prompts", *vendors}}
     found = {name: _ours(folder, name, known, notices) for name, known in marks.items()}
     return {name: reading for name, reading in found.items() if reading}
@@ -142,14 +142,16 @@ def _ours(folder: Held, name: str, marks: set[str], notices: list[str]) -> Readi
     try:
         reading = folder.read(name)
     except Foreign as error:
-        notices.append(str(error))
+        notices.append(printable(error))
         return None
     except ConfigError as error:
-        notices.append(f"{error} The file is left alone; for our settings use {OWN_NAME}.")
+        notices.append(f"{printable(error)} The file is left alone; for our settings use {OWN_NAME}.")
         return None
     if reading is None or marks & reading.document.value.keys():
         return reading
-    notices.append(f"{folder.path / name} has none of our keys and is left alone; for our settings use {OWN_NAME}.")
+    notices.append(
+        f"{printable(folder.path / name)} has none of our keys and is left alone; for our settings use {OWN_NAME}."
+    )
     return None
 
 

@@ -16,11 +16,20 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
+from orchestrator_nb.config.files import printable
 from orchestrator_nb.config.layers import environment_layer, stack
 from orchestrator_nb.config.loading import Building, builtin
 from orchestrator_nb.config.paths import Paths
-from orchestrator_nb.config.project import NEVER, Project, judge, judge_vendor, merge_models
-from orchestrator_nb.config.schema import flatten, flatten_prompts
+from orchestrator_nb.config.project import (
+    ALLOWED_CHAIN_KEYS,
+    ALLOWED_STEP_KEYS,
+    NEVER,
+    Project,
+    judge,
+    judge_vendor,
+    merge_models,
+)
+from orchestrator_nb.config.schema import Chain, flatten, flatten_prompts
 from orchestrator_nb.config.trust import Seal
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import ConfigError, UnknownModel, UserError
@@ -29,6 +38,7 @@ Stands = Literal["now", "trust", "never"]
 """Whether every project may do this, only a trusted one, or none."""
 
 _CUT: Final = 80
+_LONG: Final = 10 * _CUT
 _HOST: Final = 260  # a host has 253 characters at most
 _HEADINGS: Final[Mapping[Stands, str]] = {
     "now": "What every project may set:",
@@ -65,17 +75,17 @@ class Survey:
     def sealed(self) -> Seal:
         """What to store. Raises `UserError` when trust would not help: the files could not be used all the same, or could change unseen."""
         if self.problems:
-            raise UserError(f"{self.problems[0]} Nothing was stored.")
+            raise UserError(f"{printable(self.problems[0])} Nothing was stored.")
         if never := next((effect for effect in self.effects if effect.stands == "never"), None):
             raise UserError(f"{never.place}: {never.text}. Nothing was stored; delete this first.")
         if self.seal is None:
             raise UserError(
-                f"{self.folder} cannot be trusted: one of its files has a second name (a hard link), or the folder cannot be listed; copy the files."
+                f"{printable(self.folder)} cannot be trusted: one of its files has a second name (a hard link), or the folder cannot be listed; copy the files."
             )
         return self.seal
 
     def __str__(self) -> str:
-        return "\n".join([self._head(), *self._files(), *self._sections(), *self.problems])
+        return "\n".join([self._head(), *self._files(), *self._sections(), *map(printable, self.problems)])
 
     def _head(self) -> str:
         since = ", because it changed since you trusted it" if self.changed else ""
@@ -130,6 +140,19 @@ def _settings(project: Project, below: Mapping[str, Any], own: Path) -> Iterator
         why = f": refused for good, for {NEVER[key.partition('.')[0]]}" if stands == "never" else ""
         change = f"{_shown(below[key])} → {_shown(value)}" if key in below else _shown(value)
         yield Effect(stands, _place(document, place), f"{_name(key)}: {change}{why}")
+        for at, text in _beyond(value, place) if isinstance(value, Chain) else ():
+            yield Effect(stands, _place(document, at), f"{_name(key)}: {text}")
+
+
+def _beyond(chain: Chain, place: Place) -> Iterator[tuple[Place, str]]:
+    """What a chain asks for that not every project may, step by step: it must not stand behind the cut of a long one."""
+    for key, value in (chain.model_extra or {}).items():
+        if key not in ALLOWED_CHAIN_KEYS:
+            yield (*place, key), f"{_name(key)}: {_shown(value, _LONG)}"
+    for index, step in enumerate(chain.steps):
+        for key, value in (step.model_extra or {}).items():
+            if key not in ALLOWED_STEP_KEYS:
+                yield (*place, "steps", index, key), f"step {index + 1}: {_name(key)}: {_shown(value, _LONG)}"
 
 
 def _values(project: Project) -> Iterator[tuple[Document, str, Any, Place]]:
@@ -267,11 +290,10 @@ def _ascii(text: str) -> str:
     return "…".join(ascii(part)[1:-1] for part in text.split("…"))
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, cut: int = _CUT) -> str:
     """A value on one line: control and bidi characters escaped, long ones cut with their length."""
-    cut = _CUT
-    if isinstance(value, BaseModel):  # a chain: what its steps are allowed stands in it
-        value, cut = value.model_dump(mode="json", exclude_unset=True), 10 * _CUT
+    if isinstance(value, BaseModel):
+        value, cut = value.model_dump(mode="json", exclude_unset=True), _LONG
     if isinstance(value, frozenset):
         value = sorted(value)
     text = repr(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -154,7 +155,7 @@ def _require_private(path: Path, status: os.stat_result) -> None:
         return
     if status.st_uid != os.getuid() or status.st_mode & _OTHERS_WRITE or status.st_nlink > 1:
         raise ConfigError(
-            f"others could have written it; if you know what is in it: chmod 600 '{path}', else delete it.",
+            f"others could have written it; if you know what is in it: chmod 600 {shlex.quote(str(path))}, else delete it.",
             where=str(path),
         )
     _require_private_folder(path)
@@ -163,7 +164,9 @@ def _require_private(path: Path, status: os.stat_result) -> None:
 def _require_private_folder(path: Path) -> None:
     status = path.parent.stat()
     if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & _OTHERS_WRITE):
-        raise ConfigError(f"others may write to its folder; run: chmod go-w '{path.parent}'", where=str(path))
+        raise ConfigError(
+            f"others may write to its folder; run: chmod go-w {shlex.quote(str(path.parent))}", where=str(path)
+        )
 
 
 def _seals(data: bytes) -> dict[str, Seal]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -114,7 +113,7 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
         ("--profile", {"metavar": "NAME"}),
         ("--dry-run", _SWITCH),
     )
-    environ = Veiled(os.environ)  # it holds keys, and %xmode Verbose prints what stands in frames
+    environ = Veiled()  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
         _say(configuration.migrate(trust.place(magics, environ)[0], dry_run=given.dry_run))
         return None
@@ -218,7 +217,7 @@ def _checks(magics: Magics) -> list[Check]:
     try:
         session = magics.any_session
     except ConfigError as error:
-        return without_home(error, Veiled(os.environ))
+        return without_home(error, Veiled())
     return session.doctor()
 
 

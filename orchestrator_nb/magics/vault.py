@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator_nb.magics.cell import Magics
 
 _ASSIGNED: Final = re.compile(r"(?:--)?[A-Za-z_]\w*=(?!https?://)(.+)")
+_FILE: Final = re.compile(r"[.~]{0,2}/")
 _WORD: Final = re.compile(r"[a-z][a-z-]{0,15}")
 
 
@@ -122,7 +123,8 @@ _MEANT: Final[Mapping[str, str]] = {
 
 
 def _refuse_literals(shell: Shell, verb: str, rest: list[str]) -> None:
-    literals = [word for word in rest if looks_like_a_key(word) and not (verb == "import" and Path(word).exists())]
+    file = [word for word in rest[:1] if verb == "import" and (_FILE.match(word) or Path(word).exists())]
+    literals = [word for word in rest if looks_like_a_key(word) and word not in file]
     literals += [found[1] for word in rest if verb != "import" and (found := _ASSIGNED.fullmatch(word))]
     if verb in _ASKING:
         operands = _words(verb, rest, strict=False).words

@@ -252,6 +252,20 @@ def way_back(path: Path) -> str:
     return f"{copies[0]} stands beside it: cp -p {shlex.quote(str(newest))} {shlex.quote(str(path))}"
 
 
+def others(path: Path) -> Iterator[tuple[str, bytes]]:
+    """What else stands in the vault's folder, backups left out: other vaults, and copies that some program made. Not what cannot be read."""
+    ours = {path, path.with_name(f"{path.name}.lock"), *backups(path)}
+    entries: set[Path] = set()
+    with contextlib.suppress(OSError):
+        entries = {*path.parent.iterdir()} - ours
+    for entry in sorted(entries):
+        with contextlib.suppress(OSError):
+            handle = os.open(entry, _READ)
+            with os.fdopen(handle, "rb") as file:
+                if stat.S_ISREG(os.fstat(handle).st_mode):
+                    yield entry.name, file.read(MAX_BYTES + 1)
+
+
 def _keep(path: Path, data: bytes) -> None:
     names = backups(path)
     with _aside(path, data) as copy:

@@ -54,6 +54,13 @@ class PromptInterrupted(KeyboardInterrupt):
         return [f"KeyboardInterrupt: {self}"]
 
 
+class CommandInterrupted(PromptInterrupted):
+    """The person pressed interrupt while the password command ran."""
+
+    def __str__(self) -> str:
+        return "stopped while the password command ran; nothing was changed, nothing was sent."
+
+
 def without_a_person(environ: Mapping[str, str]) -> Hidden | None:
     """The password from the file or the command, or ``None`` when neither is named. Raises `VaultError` with what to mend."""
     file, command = environ.get(FILE), environ.get(COMMAND)
@@ -110,7 +117,15 @@ def _from_command(command: str) -> Hidden:
 
 
 def _run(command: str) -> tuple[int, Hidden]:
-    """How it ended and what it said: in no frame that outlives this one."""
+    """How it ended and what it said: in no frame that outlives this one, also not in those of an interrupt."""
+    try:
+        return _ended(command)
+    except KeyboardInterrupt:
+        pass
+    raise CommandInterrupted
+
+
+def _ended(command: str) -> tuple[int, Hidden]:
     done = subprocess.run(  # noqa: S603  # the user's own command, from the user's own environment; no shell reads it
         shlex.split(command),
         stdin=subprocess.DEVNULL,

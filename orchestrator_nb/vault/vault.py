@@ -315,7 +315,19 @@ class Vault:
         """
         self._unlock(old)
         self._rekey(new, keep_backups=keep_backups)
+        if left := self._copies():
+            self._notice(f"copies under an older password still stand beside {self.path.name}: {left}; delete them.")
         self._tell()
+
+    def _copies(self) -> str:
+        """The names of other files that are this vault under another salt, hence another password: what a sync or an editor left."""
+        mine, names = self._header, []
+        for name, data in files.others(self.path):
+            with contextlib.suppress(VaultFormatError):
+                found = read_header(data)
+                if mine and found.vault_id == mine.vault_id and found.salt != mine.salt:
+                    names.append(ascii(name)[1:-1])
+        return ", ".join(names)
 
     def _rekey(self, password: Hidden, *, keep_backups: bool) -> None:
         sealed = Header(self.kdf, 0, b"", os.urandom(SALT_BYTES), b"", 0)

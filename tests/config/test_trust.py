@@ -485,7 +485,7 @@ def test_where_everybody_may_write_no_file_counts_unless_the_folder_is_sticky(ho
 
     assert config.settings.model is None
     assert config.notices == (
-        f"{path}: everybody may write to its folder, so it is left alone; run: chmod o-w '{home.project}'",
+        f"{path}: everybody may write to its folder, so it is left alone; run: chmod o-w {home.project}",
     )
     home.project.chmod(0o1777)
     assert home.load().settings.model == "haiku"

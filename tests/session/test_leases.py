@@ -40,7 +40,7 @@ def lab(tmp_path):
 
 
 @pytest.fixture
-def idle(lab, tmp_path):
+def run(lab, tmp_path):
     """A session, and a run that goes on in it though the idle time is over."""
     clock, sent = Moved(), threading.Event()
     with Session.open(home=tmp_path / "home", cwd=tmp_path, environ={}, clock=clock) as session:
@@ -51,9 +51,16 @@ def idle(lab, tmp_path):
         assert sent.wait(10)
         clock.passed_s = 1_000
         assert session.vault.status().state == "locked"
-        yield session
-        assert not job.done  # it was under way all the time
+        yield session, job
         job.stop()
+
+
+@pytest.fixture
+def idle(run):
+    """The same, and that it went on all the time."""
+    session, job = run
+    yield session
+    assert not job.done
 
 
 def asked(lab):
@@ -91,3 +98,15 @@ def test_a_key_that_the_vault_has_is_not_said_to_come_from_the_environment(lab, 
     assert frame["error_kind"].fillna("").tolist() == ["locked", ""]
     assert not [notice for notice in notices if "came from the environment" in notice]
     assert asked(lab) == []
+
+
+def test_closing_while_a_run_ends_waits_for_no_lock_that_the_run_waits_for(run):
+    session, _ = run
+    busy = threading.Event()
+    job = session.start(session.plan("slow", ["free/local-model"]))
+    session._portal.call_soon(lambda: busy.wait(0.3))  # so that the run ends when close has begun
+    job.stop()
+    closing = threading.Thread(target=session.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import warnings
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -376,7 +377,10 @@ def test_the_calls_own_key_stands_in_the_vaults_buffer_only_and_is_wiped_with_it
 
 def in_a_child(ask):
     """What a forked process answers."""
-    if child := os.fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # forking with threads is what is tried here
+        child = os.fork()
+    if child:
         return bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     said = 2
     with contextlib.suppress(BaseException):

@@ -540,3 +540,22 @@ def test_a_vault_shows_nothing_of_what_it_holds(vault):
     for act in (copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
             act(vault)
+
+
+def test_after_a_new_password_every_other_copy_under_an_older_one_is_named(vault, tmp_path):
+    """What a sync, an editor or a person left beside it opens with the old password still."""
+    copies = ["default (conflicted copy).onbv", "default.onbv.4", "default.onbv~", "default.sync-conflict-2.onbv"]
+    for name in copies:
+        vault.path.with_name(name).write_bytes(vault.path.read_bytes())
+    other = type(vault)(vault.path.with_name("work.onbv"), state=tmp_path / "elsewhere", kdf=Pbkdf2(100_000))
+    other.create(Hidden(OLD))
+    vault.path.with_name("notes.txt").write_text("nothing")
+
+    vault.change_password(Hidden(OLD), Hidden("an entirely other password"))
+    [told] = [notice for notice in vault.notices if "older password" in notice]
+    assert f": {', '.join(copies)}; delete them." in told
+    for name in copies:
+        vault.path.with_name(name).unlink()
+    vault.notices.clear()
+    vault.change_password(Hidden("an entirely other password"), Hidden(OLD))
+    assert vault.notices == []
