@@ -106,12 +106,13 @@ def locked(path: Path, *, file_lock: bool = True, wait_s: float = LOCK_WAIT_S) -
     if not file_lock:
         yield
         return
-    handle = os.open(path.with_name(f"{path.name}.lock"), _LOCK, _PRIVATE)
-    try:
-        _take(handle, path, wait_s)
-        yield
-    finally:
-        _give_back(handle)
+    # a file object, which closes itself also where an interrupt comes between opening it and giving it back: the lock must not stay with this process
+    with os.fdopen(os.open(path.with_name(f"{path.name}.lock"), _LOCK, _PRIVATE), "r+b", buffering=0) as lock:
+        try:
+            _take(lock.fileno(), path, wait_s)
+            yield
+        finally:
+            _give_back(lock.fileno())
 
 
 def _make_folder(folder: Path) -> None:
@@ -156,8 +157,6 @@ def _give_back(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_UN)
-    with contextlib.suppress(OSError):  # what was done under the lock is done
-        os.close(handle)
 
 
 def replace(path: Path, data: bytes) -> None:
