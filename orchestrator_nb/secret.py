@@ -6,6 +6,7 @@ runs in the same process; what this stops is files, outputs, tracebacks, logs an
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +24,39 @@ def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
     return hmac.digest(key, value.encode(), "sha256").hex()[:8]
 
 
-class Secret:
+class Opaque:
+    """What shows its repr and nothing else: no attributes, no copy that lives on by itself, no pickle."""
+
+    __slots__ = ()
+
+    def _shown(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        try:
+            return self._shown()
+        except AttributeError:  # it was interrupted while it was made, and a debugger shows the frame
+            return f"<{type(self).__name__.lower()}, not made>"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __dir__(self) -> list[str]:
+        return []
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError(
+            f"{self!r} cannot be pickled; make it anew where it is needed, such as by opening the vault there"
+        )
+
+
+class Secret(Opaque):
     """An opaque key for one vendor. ``origins`` are ``scheme://host:port``; asking for another origin raises `VaultError`.
 
     ``name`` and ``place`` (``vault`` or ``environment``) are for the messages about it.
@@ -61,7 +94,7 @@ class Secret:
         fp = self.__fp or self.__seen()
         return f"{self.__name} (fp:{fp}, from the {self.__place}) was refused; %vault set {self.__name} replaces it."
 
-    def __repr__(self) -> str:
+    def _shown(self) -> str:
         return f"<key {self.__vendor} fp:{self.__fp or self.__seen()}>"
 
     def __seen(self) -> str:
@@ -71,23 +104,8 @@ class Secret:
         except (KeyError, VaultError):  # taken back, or locked away
             return "gone"
 
-    def __format__(self, spec: str) -> str:
-        return format(repr(self), spec)
 
-    def __dir__(self) -> list[str]:
-        return []
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a key cannot be pickled; open the vault where it is needed")
-
-
-class Hidden:
+class Hidden(Opaque):
     """A password or a key's value on its way from the prompt to the vault: it can be used, and wiped, but not seen.
 
     It holds a buffer of its own; `wipe` zeroes it, and so does its end. Python may keep copies of the text it was made of.
@@ -96,7 +114,6 @@ class Hidden:
     __slots__ = ("__buffer", "__weakref__")
 
     def __init__(self, text: str | bytes | bytearray) -> None:
-        self.__buffer = bytearray()  # an interrupt may come before the next line has run
         # a lone surrogate must not raise here: the error would carry the text
         self.__buffer = bytearray(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
 
@@ -114,7 +131,8 @@ class Hidden:
         del self.__buffer[:]
 
     def __del__(self) -> None:
-        self.wipe()
+        with contextlib.suppress(AttributeError):  # an interrupt came before there was a buffer
+            self.wipe()
 
     def __len__(self) -> int:
         return len(self.__buffer)
@@ -124,26 +142,11 @@ class Hidden:
 
     __hash__ = None  # type: ignore[assignment]  # a hash would stand for the value
 
-    def __repr__(self) -> str:
+    def _shown(self) -> str:
         return "<hidden>"
 
-    def __format__(self, spec: str) -> str:
-        return format(repr(self), spec)
 
-    def __dir__(self) -> list[str]:
-        return []
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("a hidden text cannot be pickled")
-
-
-class Veiled(Mapping[str, str]):
+class Veiled(Opaque, Mapping[str, str]):
     """A mapping that shows none of its values: it stands in frames and attributes that a debugger may print.
 
     Without ``values`` it is the environment of this process, which then stands in no frame at all. The names in ``once`` are read now and stay as they are.
@@ -166,14 +169,5 @@ class Veiled(Mapping[str, str]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __repr__(self) -> str:
+    def _shown(self) -> str:
         return f"<{len(self)} variables>"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise TypeError("an environment that may hold keys cannot be pickled")
