@@ -10,45 +10,41 @@ Every blocking call works in a cell, in a script, inside a running loop and insi
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import itertools
 import queue
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.calls import Delta, Event, Params
-from orchestrator_nb.canonical import plain
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms, Sought
-from orchestrator_nb.history import By, History, Rest, written_down
+from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
-from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
+from orchestrator_nb.kernel.fanout import Progress, Stop
 from orchestrator_nb.kernel.portal import GRACE_S, TICK_S, Portal
-from orchestrator_nb.kernel.recorded import Book, recorded
-from orchestrator_nb.kernel.taped import taped, written
 from orchestrator_nb.keyring import Keyring, follow, vault_for
-from orchestrator_nb.line import Line, on_tape
-from orchestrator_nb.prompts.grid import Items, expand
+from orchestrator_nb.line import Line
+from orchestrator_nb.playing import Playing
+from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.reply import Reply
-from orchestrator_nb.runs import Call, Item, Run, new_run_id
+from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
+from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Hidden, Veiled
 from orchestrator_nb.source import AnswersFrom, decided
 from orchestrator_nb.store.store import Store
@@ -56,7 +52,7 @@ from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.structured import json_schema_of
 from orchestrator_nb.tapes import Tapes
-from orchestrator_nb.types import Clock, Handler
+from orchestrator_nb.types import Clock
 from orchestrator_nb.vault import sources
 from orchestrator_nb.vaulted import VaultedKeys
 
@@ -65,8 +61,6 @@ if TYPE_CHECKING:
 
     from orchestrator_nb.simulator import Simulator
 
-_Way = Callable[[int, Callable[[str], object], Book | None], contextlib.AbstractAsyncContextManager[Handler]]
-"""The way of one run's questions, given how many go at once, who hears notices, and what the run is written down in."""
 _ONCE: Final = (HOME, sources.FILE, sources.COMMAND)
 """Variables that are read when the session opens: a project's .env that is loaded later moves no vault and runs no command."""
 
@@ -83,8 +77,7 @@ class Session:
         self._clock = clock or SystemClock()
         self._environ = environ
         self._portal = Portal()
-        self._simulator: Simulator | None = None
-        self._opened = contextlib.ExitStack()
+        self._playing = Playing()
         self._lock = threading.RLock()
         self._line: Line | None = None
         self._keyring: Keyring | None = None
@@ -127,7 +120,7 @@ class Session:
     @property
     def simulating(self) -> bool:
         """Whether calls go to the simulator."""
-        return self._simulator is not None
+        return self._playing.on
 
     def simulate(self, on: bool, script: str | Path | None = None) -> str | None:
         """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used.
@@ -135,21 +128,18 @@ class Session:
         ``script`` is a file of answers (docs/simulator.md); naming one starts the simulator anew. Raises `UserError` for a script that cannot be used.
         """
         with self._lock:
-            if self._simulator and (script or not on):
+            if self._playing.on and (script or not on):
                 self._drop_line()
-                self._opened.close()
-                self._simulator = None
-            if on and not self._simulator:
+                self._playing.end()
+            if on and not self._playing.on:
                 self._drop_line()
-                self._simulator = self._opened.enter_context(_simulator(script))
-            return self._simulator.origin if self._simulator else None
+                self._playing.begin(script)
+            return self._playing.origin
 
     @property
     def simulator(self) -> Simulator:
         """The simulator at work, to order answers and faults: ``simulator.fail("429", times=2)``. Raises `UserError` when it is off."""
-        if self._simulator is None:
-            raise UserError("the simulator is off; switch it on with simulate(True) or %llm simulate on.")
-        return self._simulator
+        return self._playing.simulator
 
     @property
     def vault(self) -> Keyring:
@@ -261,14 +251,25 @@ class Session:
         Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
         when a tape cannot be used.
         """
-        way = self._way(plan)
+        way, limits = self._way(plan), self.config.settings.limits
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
-        book = self._history.book(run_id, rest)
         stop = Stop()
-        how = (parallel, timeout_s, on_error == "stop", stop, about or {})
-        run = self._run(run_id, plan, way, book, progress or _nothing, *how)
-        return Job(self._portal, self._portal.submit(run), stop, self.attend)
+        running = Running(
+            id=run_id,
+            plan=plan,
+            way=way,
+            book=self._history.book(run_id, rest),
+            clock=self._clock,
+            parallel=parallel or limits.parallel,
+            timeout_s=timeout_s or limits.run_timeout_s,
+            stop=stop,
+            stop_on_error=on_error == "stop",
+            progress=progress or _nothing,
+            notices=self._told,
+            about={**self._told_of(plan), **(about or {})},
+        )
+        return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
 
     def run(self, plan: Plan, **how: Any) -> Run:
         """All calls of ``plan``, blocking; keywords as for `start`."""
@@ -429,11 +430,17 @@ class Session:
             return self._line
 
     def _new_line(self) -> Line:
-        if self._simulator:
-            return Line(self.config, self._catalog(), StaticKeys("simulator"), self._clock, known=self._known)
+        if self.simulating:
+            return Line(
+                self.config,
+                self._playing.cast(self.config.catalog),
+                StaticKeys("simulator"),
+                self._clock,
+                known=self._known,
+            )
         environment = EnvironmentKeys(self._environ, self.config.own_catalog)
         self._vaulted = keys = VaultedKeys(self.vault.vault, environment, self.vault.unlock_unattended)
-        return Line(self.config, self._catalog(), keys, self._clock, keys, self._known)
+        return Line(self.config, self._playing.cast(self.config.catalog), keys, self._clock, keys, self._known)
 
     def _known(self) -> Forms:
         return self._keyring.vault.forms if self._keyring else NOTHING
@@ -449,7 +456,7 @@ class Session:
 
     def _ready(self, vendors: Iterable[Vendor]) -> None:
         """The keys that these vendors need can be had, as far as that can be told before asking."""
-        if self._simulator:
+        if self.simulating:
             return
         self._current()
         if keys := self._vaulted:
@@ -459,14 +466,6 @@ class Session:
     def _drop_line(self) -> Future[None] | None:
         line, self._line = self._line, None
         return self._portal.submit(line.drop()) if line else None
-
-    def _catalog(self) -> Catalog:
-        catalog = self.config.catalog
-        if not self._simulator:
-            return catalog
-        for vendor in catalog.vendors.values():
-            catalog = catalog.with_vendor(_played(vendor, self._simulator.url(_part(vendor))))
-        return catalog
 
     def _default_model(self) -> str:
         if model := self.config.settings.model:
@@ -518,114 +517,33 @@ class Session:
         keys = [Sought(Hidden(self._environ[name])) for name in names if name in self._environ]
         return Forms(keys, self._known()).held_by(text) is not None
 
-    def _way(self, plan: Plan) -> _Way:
+    def _way(self, plan: Plan) -> Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
         tape = self._ready_tape(self.source_of(plan))
         if isinstance(tape, Tape):
-            return partial(_replaying, tape)
+            return replaying(tape)
         self._ready(spec.vendor for spec in plan.models)
         names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
         cache = self._history.cache if self.source_of(plan).mode == "auto" else None
-        return partial(self._asking, self._current(), names, tape, cache)
+        lease = partial(self.vault.vault.lease, names)
+        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape)
 
-    @contextlib.asynccontextmanager
-    async def _asking(
-        self,
-        line: Line,
-        names: set[str],
-        tape: TapeWriter | None,
-        cache: Cache | None,
-        parallel: int,
-        tell: Callable[[str], object],
-        book: Book | None,
-    ) -> AsyncIterator[Handler]:
-        """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one."""
-        async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(self.vault.vault.lease(names))
-            layer = None
-            if tape:
-                await stack.enter_async_context(written(tape, self._clock, tell))
-                layer = taped(tape.add, self._clock)
-            sent = recorded(book, line.worst) if book else None
-            known = cache.layer(book.serve) if cache and book else None
-            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known))
-
-    async def _run(
-        self,
-        run_id: str,
-        plan: Plan,
-        way: _Way,
-        book: Book | None,
-        progress: Progress,
-        parallel: int | None,
-        timeout_s: float | None,
-        stop_on_error: bool,
-        stop: Stop,
-        about: Mapping[str, Any],
-    ) -> Run:
-        began = self._clock.monotonic()
-        limits = self.config.settings.limits
-        parallel = parallel or limits.parallel
-        told: list[str] = []
-        items: Sequence[Item] = plan.items
-        if book:
-            items = await asyncio.to_thread(book.begin, items, {**self._told_of(plan), **about})
-        async with way(parallel, told.append, book) as handler:
-            calls = await fan_out(
-                handler,
-                items,
-                parallel=parallel,
-                clock=self._clock,
-                run_id=run_id,
-                stop_on_error=stop_on_error,
-                progress=progress,
-                timeout_s=timeout_s or limits.run_timeout_s,
-                stop=stop,
-                **({"keep": book.keep} if book else {}),
-            )
-        notices = (*self.config.notices, *self.vault.notices, *self._history.untold(), *plan.items.notices, *told)
-        rows = plan.items.whole(calls) if isinstance(plan.items, Rest) else calls
-        run = Run(run_id, rows, versions(), notices, self._clock.monotonic() - began)
-        self.last = await written_down(run, calls, book) if book else run
+    async def _run(self, running: Running) -> Run:
+        self.last = await running.run()
         return self.last
 
+    def _told(self) -> Iterator[str]:
+        """What the user should know at a run's end of what it leaned on."""
+        yield from (*self.config.notices, *self.vault.notices, *self._history.untold())
+
     def _told_of(self, plan: Plan) -> dict[str, Any]:
-        """What stands with a run besides its calls."""
-        about: dict[str, Any] = {
-            "models": [model.ref for model in plan.models],
-            "params": plain(plan.items[0].request.params.given),
-            "simulated": self.simulating,
-            "source": str(self.source_of(plan)),
-            "versions": versions(),
-        }
-        if isinstance(plan.items, Items) and self.config.settings.store.keep_prompts == "full":
-            about["template"] = {"prompt": plan.items.template.prompt, "system": plan.items.template.system}
-        return about
+        keep = self.config.settings.store.keep_prompts == "full"
+        return told_of(plan, simulated=self.simulating, source=str(self.source_of(plan)), keep_prompts=keep)
 
     def _frame(self, run: Run) -> pd.DataFrame:
         from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
 
         return frame(run)
-
-
-def versions() -> dict[str, str]:
-    """What made this run: our version and those that shape an answer or a frame."""
-    names = ("orchestrator-nb", "httpx2", "pandas", "genai-prices")
-    return {name: found for name in names if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    with contextlib.suppress(PackageNotFoundError):
-        return version(name)
-    return None
-
-
-@contextlib.asynccontextmanager
-async def _replaying(
-    tape: Tape, _parallel: int, _tell: Callable[[str], object], _book: Book | None
-) -> AsyncIterator[Handler]:
-    """Answer from the tape: no line, no key, no vault."""
-    yield on_tape(tape)
 
 
 def _answers_from(text: str) -> AnswersFrom:
@@ -641,29 +559,6 @@ def _reply(run: Run) -> Reply:
     if call.error:
         raise call.error
     return Reply(run)
-
-
-def _simulator(script: str | Path | None) -> Simulator:
-    from orchestrator_nb.simulator import Simulator  # only who asks for it pays for it
-    from orchestrator_nb.simulator.script import ScriptError  # as above
-
-    try:
-        return Simulator(lively=True, script=script)
-    except ScriptError as error:
-        why = str(error)
-    raise UserError(why)
-
-
-def _played(vendor: Vendor, url: str) -> Vendor:
-    """The vendor at the simulator's address; its questions are known by its own."""
-    return replace(vendor, base_url=url, own_url=vendor.base_url, simulated=True)
-
-
-def _part(vendor: Vendor) -> str:
-    """Whom the simulator plays for this vendor: itself where it is known by name, else its dialect."""
-    from orchestrator_nb.simulator.mounts import URLS  # as above
-
-    return vendor.name if vendor.name in URLS else vendor.kind
 
 
 def _nothing(_index: int, _event: Event | Call) -> None:

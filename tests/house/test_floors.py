@@ -36,8 +36,9 @@ FLOORS = [
         "keyring",
         "vaulted",
         "tapes",
+        "running",
     },  # a grid on its way, the way, and the keys for it
-    {"sessions"},  # where it is put together
+    {"sessions", "playing"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only

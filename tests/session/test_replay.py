@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
-from orchestrator_nb import Session, UserError, sessions
+from orchestrator_nb import Session, UserError, playing, sessions
 from orchestrator_nb.calls import Cost, Delta, Request, Response, Started
 from orchestrator_nb.catalog import ModelSpec, Vendor
 from orchestrator_nb.errors import CLASS_OF, ConfigError, ReplayMiss, StoreError
@@ -38,7 +38,7 @@ MODELS = ["sonnet", "gpt", "flash", "mistral"]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """The simulator answers at once, not at the pace of a model."""
-    monkeypatch.setattr(sessions, "_simulator", lambda _script: Simulator())
+    monkeypatch.setattr(playing, "_simulator", lambda _script: Simulator())
 
 
 @pytest.fixture
