@@ -108,9 +108,12 @@ def test_without_the_tape_the_same_session_would_have_connected(opened, monkeypa
     assert tried
 
 
-def test_a_locked_vault_is_left_alone_and_a_streamed_answer_arrives(recorded, opened, monkeypatch):
+def test_a_locked_vault_is_left_alone_and_a_streamed_answer_arrives(recorded, opened, tmp_path, monkeypatch):
     text = recorded.ask("Tell a story.", "sonnet").text
-    fresh = opened(ORCHESTRATOR_NB_VAULT__ITERATIONS="100000")
+    own = tmp_path / "home" / "config" / "config.yaml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("vault: {iterations: 100000}\n")
+    fresh = opened()
     vault = fresh.vault.vault
     vault.create(Hidden("correct horse battery"))
     vault.lock()
