@@ -11,6 +11,7 @@ import socketserver
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -284,6 +285,8 @@ class Watch:
             self._written(str(args[1] if event in {"os.rename", "os.link", "os.symlink"} else args[0]))
 
     def _written(self, path):
+        if path.startswith("file:"):  # SQLite's way to name a file
+            path = unquote(urlsplit(path).path)
         if "__pycache__" not in path and path != os.devnull and not Path(path).is_relative_to(self.root):
             self.seen.append(("written", path))
 
