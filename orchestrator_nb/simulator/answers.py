@@ -7,12 +7,15 @@ import json
 import re
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from orchestrator_nb.simulator import prose
 from orchestrator_nb.simulator.asking import Answer, Ask, Counts, Finish, Tool, ToolCall, tokens
 from orchestrator_nb.simulator.instance import instance
 from orchestrator_nb.simulator.script import Script
+
+AGAIN: Final = 16
+"""How many samples apart two answers to a repeated prompt are: one request may ask for several."""
 
 
 def answer(ask: Ask, script: Script, seed: int, sample: int = 0) -> Answer:
@@ -26,7 +29,7 @@ def answer(ask: Ask, script: Script, seed: int, sample: int = 0) -> Answer:
     if not ask.thinks:
         thinking = ""
     calls = said.tool_calls if said else _calls(ask, choose)
-    text = "" if calls and not (said and said.answer) else said.answer if said else _text(ask, choose)
+    text = said.text(sample // AGAIN + sample % AGAIN) if said else "" if calls else _text(ask, choose)
     drawn = Answer(text=text, counts=None, thinking=thinking, tool_calls=calls, id=f"{choose.getrandbits(64):016x}")
     if said:
         drawn = replace(drawn, delay_s=said.delay, cut_after=said.cut_after)

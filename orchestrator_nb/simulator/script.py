@@ -3,7 +3,7 @@
 Each entry is a mapping::
 
     - match: capital of (France|Germany)   # a regular expression or plain text, sought in the prompt; ".*" is always found
-      answer: It is a large city.
+      answer: It is a large city.           # or a list, said in turn when the prompt comes again
       model: claude                         # optional: sought in the model's name
       thinking: Cities, then.               # optional: for models that think
       finish: length                        # optional: how it ends
@@ -33,7 +33,7 @@ class Say:
     """One entry of a script."""
 
     match: str
-    answer: str = ""
+    answer: str | tuple[str, ...] = ""
     model: str = ""
     thinking: str = ""
     finish: Finish | None = None
@@ -44,6 +44,10 @@ class Say:
     def fits(self, name: str, prompt: str) -> bool:
         """Whether the entry is for this model and prompt."""
         return _found(self.model, name) and _found(self.match, prompt)
+
+    def text(self, turn: int) -> str:
+        """The answer when the prompt came ``turn`` times before."""
+        return self.answer if isinstance(self.answer, str) else self.answer[turn % len(self.answer)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,12 @@ def _text(where: str, key: str, value: Any) -> str:
     return value
 
 
+def _texts(where: str, key: str, value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, list | tuple) and value:
+        return tuple(_text(where, key, text) for text in value)
+    return _text(where, key, value)
+
+
 def _seconds(where: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 3600:
         raise ScriptError(f"{where}: {key!r} has to be seconds from 0 to 3600, found {_kind(value)}.")
@@ -162,7 +172,7 @@ def _tools(where: str, key: str, value: Any) -> tuple[ToolCall, ...]:
 
 _CHECKS: dict[str, Any] = {
     "match": _text,
-    "answer": _text,
+    "answer": _texts,
     "model": _text,
     "thinking": _text,
     "finish": _finish,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator_nb.simulator import awkward, faults, wrecks
-from orchestrator_nb.simulator.answers import answer
+from orchestrator_nb.simulator.answers import AGAIN, answer
 from orchestrator_nb.simulator.asking import Answer, Ask
 from orchestrator_nb.simulator.faults import Board, Scene
 from orchestrator_nb.simulator.quota import Meter, Quota, State
@@ -132,7 +132,7 @@ class World:
             return 0
         same = (ask.vendor, ask.name, ask.prompt)
         self._asked[same] += 1
-        return (self._asked[same] - 1) * 16
+        return (self._asked[same] - 1) * AGAIN
 
     def _speed(self, ask: Ask) -> tuple[float, float]:
         if not self.lively:

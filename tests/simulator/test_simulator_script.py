@@ -47,6 +47,12 @@ def test_scripts_may_be_json_or_a_list(tmp_path):
     assert load(None) == Script()
 
 
+def test_a_list_of_answers_is_said_in_turn():
+    with Simulator(script=[{"match": "coin", "answer": ["Heads.", "Tails."]}], lively=True) as sim:
+        said = [ask(sim, "Flip a coin.")["content"][-1]["text"] for _ in range(3)]
+    assert said == ["Heads.", "Tails.", "Heads."]
+
+
 def test_what_is_said_last_is_tried_first(sim):
     sim.say("colour", "Red.")
     sim.say("colour", "Blue.")
@@ -81,6 +87,7 @@ def test_special_signs_in_a_pattern_are_plain_text_too(sim):
         ),
         ("- {answer: y}", "script.yaml, entry 1: needs 'match' and 'answer'"),
         ("- {match: x, answer: 3}", "script.yaml, entry 1: 'answer' has to be text, found int '3'; put it in quotes."),
+        ("- {match: x, answer: []}", "script.yaml, entry 1: 'answer' has to be text, found list '[]'"),
         ("- {match: x, answer: y, finish: early}", "script.yaml, entry 1: unknown finish 'early'; use one of stop,"),
         ("- {match: x, answer: y, delay: -1}", "script.yaml, entry 1: 'delay' has to be seconds from 0 to 3600"),
         ("- {match: x, tool_calls: look}", "script.yaml, entry 1: 'tool_calls' has to be a list of {name, arguments}"),
