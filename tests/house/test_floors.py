@@ -37,6 +37,10 @@ FLOORS = [
         "vaulted",
         "tapes",
         "running",
+        "literals",
+        "unlocking",
+        "binding",
+        "importing",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
