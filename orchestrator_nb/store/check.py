@@ -49,6 +49,8 @@ _SEALED: Final = {  # the seal, then what it is made of
     "calls": f"SELECT digest, run, number, turn, {_KEY}, calls.payload FROM calls LEFT JOIN requests ON requests.id = request",
     "attempts": "SELECT digest, id, run, at, payload FROM attempts",
     "settlements": "SELECT digest, attempt, payload FROM settlements",
+    "days": "SELECT digest, day, usd FROM days",
+    "reservations": "SELECT digest, id, day, at, owner, usd FROM reservations",
 }
 
 
@@ -173,6 +175,8 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "calls": ("none", "integer", "integer", "integer", "integer", "integer?", "text", "bytes"),
     "attempts": ("none", "integer", "number", "text", "bytes"),
     "settlements": ("none", "text", "bytes"),
+    "days": ("none", "text", "bytes"),
+    "reservations": ("none", "integer", "number", "text", "text", "bytes"),
 }
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "none": (type(None),),
@@ -218,6 +222,10 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         ),
         "attempts": lambda number, run, at, text, sealed: seal("attempts", number, run, at, text) == sealed,
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
+        "days": lambda day, usd, sealed: seal("days", day, usd) == sealed,
+        "reservations": lambda number, day, at, owner, usd, sealed: (
+            seal("reservations", number, day, at, owner, usd) == sealed
+        ),
     }
     found = {name: _those(tables[name], proof, 2 if name == "items" else 1) for name, proof in proofs.items()}
     for request in {row[_ASKED[name]] for name in _ASKED for row in found[name].values()}:

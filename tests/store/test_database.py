@@ -263,16 +263,17 @@ def test_every_older_store_is_brought_up_to_date(path, clock, whole_run, version
 
 def test_a_step_that_fails_leaves_the_old_store(path, clock, ledger, whole_run):
     whole_run(ledger, size=3)
+    newest = len(MIGRATIONS)
     steps = (
         *MIGRATIONS,
-        Migration(2, "more", ("CREATE TABLE more (n)",)),
-        Migration(3, "wrong", ("CREATE TABLE wrong",)),
+        Migration(newest + 1, "more", ("CREATE TABLE more (n)",)),
+        Migration(newest + 2, "wrong", ("CREATE TABLE wrong",)),
     )
     connection = sqlite3.connect(path, isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, 1.0, steps)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    migrate(connection, 1.0, steps[:2])
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
+    migrate(connection, 1.0, steps[:-1])
+    assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
     connection.close()
     assert ledger.run("run")[0].done == 3
