@@ -43,7 +43,7 @@ class Line:
         self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe, known)
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
-        pricer = Pricer(settings.price_overrides)
+        self.pricer = pricer = Pricer(settings.price_overrides)
         self.worst = Worst(pricer)
         self._priced = priced(pricer)  # each request for itself, as the vendor bills it
         self._layers: list[Layer] = [  # outermost first

@@ -30,6 +30,7 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
+from orchestrator_nb.forecast import LOOK, Lookup, forecast
 from orchestrator_nb.forms import NOTHING, Forms, Sought
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
@@ -42,6 +43,7 @@ from orchestrator_nb.playing import Playing
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
+from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.results.reply import Reply
 from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
 from orchestrator_nb.runs import Call, Run, new_run_id
@@ -234,6 +236,16 @@ class Session:
         wanted = list(patterns) or [self._default_model()]
         found = itertools.chain.from_iterable(catalog.match(pattern) for pattern in wanted)
         return tuple({model.ref: model for model in found}.values())
+
+    def estimate(self, plan: Plan, *, look: int = LOOK) -> Estimate:
+        """What ``plan`` will take: calls new, cached or replayed; tokens and USD as ranges; what they lean on. Nothing is sent and no vault is opened.
+
+        Of a grid with more than ``look`` calls, as many are looked at, taken at random. Raises `UserError` and `StoreError` when a tape cannot be used.
+        """
+        source = self.source_of(plan)
+        tape = self._ready_tape(source) if source.mode == "replay" else None
+        lookup = Lookup(source, self.simulating, self.store, tape if isinstance(tape, Tape) else None)
+        return forecast(plan, lookup, self._current().pricer, look=look)
 
     def start(
         self,

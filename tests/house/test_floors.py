@@ -31,6 +31,8 @@ FLOORS = [
     {
         "job",
         "line",
+        "estimates",
+        "forecast",
         "history",
         "retold",
         "keyring",
