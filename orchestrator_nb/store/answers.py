@@ -65,36 +65,32 @@ class Answers:
         except StoreError:  # a damaged page: not served, and asked again
             return []
 
-    def put(
-        self, request: Request, response: Response, *, good: bool = True, durable: bool = False, known: bool = False
-    ) -> int | None:
+    def put(self, request: Request, response: Response, *, good: bool = True, durable: bool = False) -> int | None:
         """Keep an answer; its number, or ``None`` when JSON cannot hold it. On disk soon, and served from now on if it is whole and ``good``.
-
-        ``known``: the question was handed over before.
 
         Raises `StoreError` when writing fails.
         """
+        row = self.row(request.key, response, good=good, durable=durable)
+        if row is None:
+            return None
+        self._database.put(request_row(request, keep=self._keep_prompts), row)
+        return int(row.values[0])
+
+    def row(self, key: str, response: Response, *, good: bool = True, durable: bool = False) -> Row | None:
+        """`put` for whoever hands the row over together with others, its number first; the answer is served from now on."""
         try:
             written = canonical(response_record(response))
         except ValueError:
             return None
         number, space = next(self._numbers), space_of(response)
-        served, key, at = int(good and whole(response)), request.key, self._database.clock.wall()
-        values = (
-            number,
-            space,
-            served,
-            at,
-            written,
-            seal("answers", key, space, served, at, written),
-            bytes.fromhex(key),
-        )
-        if served:
-            with self._lock:
-                self._unwritten[key, space] = number, written, at
-        rows = [Row("answers", values, durable, partial(self._forget, key, space, number) if served else None)]
-        self._database.put(*([] if known else [request_row(request, keep=self._keep_prompts)]), *rows)
-        return number
+        served, at = int(good and whole(response)), self._database.clock.wall()
+        digest = seal("answers", key, space, served, at, written)
+        values = (number, space, served, at, written, digest, bytes.fromhex(key))
+        if not served:
+            return Row("answers", values, durable)
+        with self._lock:
+            self._unwritten[key, space] = number, written, at
+        return Row("answers", values, durable, partial(self._forget, key, space, number))
 
     def _forget(self, key: str, space: str, number: int) -> None:
         """It is on disk now, unless a newer one has taken its place."""

@@ -148,23 +148,23 @@ class Ledger:
 
     def finished(self, run_id: str, place: int, call: Call) -> None:
         """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole."""
-        run = self._of(run_id)
-        answer, key = self._answer_of(call, run), call.item.request.key
+        run, key = self._of(run_id), call.item.request.key
+        answer = self._answer_row(key, call, run)
         written = canonical(_outcome(call, kept=answer is not None))
-        number = next(self._numbers)
-        space = space_of(call.answer) if call.answer else "live"
-        served = space if call.source == "cache" else None
+        served = space_of(call.answer) if call.answer and call.source == "cache" else None
         digest = seal("calls", run.number, place, run.turn, key, written)
-        values = (number, run.number, place, run.turn, written, answer, bytes.fromhex(key), served, digest)
+        kept = answer.values[0] if answer else None
+        values = (next(self._numbers), run.number, place, run.turn, written, kept, bytes.fromhex(key), served, digest)
         run.outcomes[place] = call.source, call.error is not None
-        self._database.put(Row("calls", values, run.durable))
+        row = Row("calls", values, run.durable)
+        self._database.put(*((answer, row) if answer else (row,)))
 
-    def _answer_of(self, call: Call, run: _Open) -> int | None:
+    def _answer_row(self, key: str, call: Call, run: _Open) -> Row | None:
         """A cached answer stands here already; a replayed one is kept for its run's sake, and served to nobody."""
         if call.answer is None or call.source == "cache":
             return None
         good = call.error is None and call.source != "replay"
-        return self._answers.put(call.item.request, call.answer, good=good, durable=run.durable, known=True)
+        return self._answers.row(key, call.answer, good=good, durable=run.durable)
 
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""

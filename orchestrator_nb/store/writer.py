@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator_nb.errors import StoreError
+from orchestrator_nb.store.log import reaches
 from orchestrator_nb.store.opening import Opened
 from orchestrator_nb.store.rows import Row, statements
 
@@ -27,7 +28,9 @@ ROWS: Final = 50
 WITHIN_S: Final = 0.2
 MOST: Final = 2000
 """Rows in one transaction when more have come in than could be written."""
-LOG_BYTES: Final = 4 << 20
+LOG_BYTES: Final = 8 << 20
+EMPTY_S: Final = 0.5
+"""Seconds from one emptying of the log to the next."""
 CLOSE_S: Final = 30.0
 
 
@@ -48,6 +51,7 @@ class Writer:
         self._wake = threading.Condition()
         self._urgent = 0
         self._closing, self._durable = False, False
+        self._not_before = 0.0
         self._problem: StoreError | None = None
         self._thread: threading.Thread | None = None
 
@@ -165,12 +169,13 @@ class Writer:
             self._durable = wanted
 
     def _empty_log(self) -> None:
-        """Nobody else does: an automatic emptying would not hold the lock."""
-        log = self._opened.log
-        if log is None:
+        """Nobody else does: an automatic emptying would not hold the lock. While a reader is in the way it is tried now and then, not with every commit."""
+        log, now = self._opened.log, time.monotonic()
+        if log is None or now < self._not_before:
             return
         with contextlib.suppress(Exception):  # what was committed stands in the log, and the next attempt may empty it
-            if log.stat().st_size > LOG_BYTES:
+            if reaches(log, LOG_BYTES):
+                self._not_before = now + EMPTY_S
                 self._opened.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _settle(self, batch: list[Row | _Act], problem: StoreError | None) -> None:
