@@ -50,9 +50,15 @@ class Worst:
         """The bound for this request."""
         model = request.model
         output = request.params.max_tokens or model.max_tokens or model.max_output
-        if output is None or (each := self._each_of(model)) is None:
+        if (each := self._each_of(model)) is None:
             return None
+        if output is None:
+            return None if any(each) else Decimal(0)
         return each[0] * _most_tokens(request) + each[1] * output
+
+    def has_price(self, request: Request) -> bool:
+        """Whether a price of the model is known."""
+        return self._each_of(request.model) is not None
 
     def _each_of(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
         """What a token of input and one of output cost, by the highest of the model's tiers."""
