@@ -11,9 +11,7 @@ Every blocking call works in a cell, in a script, inside a running loop and insi
 from __future__ import annotations
 
 import atexit
-import contextlib
 import itertools
-import queue
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
-from orchestrator_nb.calls import Delta, Event, Params
+from orchestrator_nb.calls import Event, Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
@@ -36,7 +34,7 @@ from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop
-from orchestrator_nb.kernel.portal import GRACE_S, TICK_S, Portal
+from orchestrator_nb.kernel.portal import GRACE_S, Portal
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.playing import Playing
@@ -44,7 +42,7 @@ from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.estimate import Estimate
-from orchestrator_nb.results.reply import Reply
+from orchestrator_nb.results.reply import Reply, reply_of
 from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Hidden, Veiled
@@ -52,7 +50,9 @@ from orchestrator_nb.source import AnswersFrom, decided
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
+from orchestrator_nb.streaming import pieces
 from orchestrator_nb.structured import json_schema_of
+from orchestrator_nb.talk import Conversation, Talks
 from orchestrator_nb.tapes import Tapes
 from orchestrator_nb.types import Clock
 from orchestrator_nb.vault import sources
@@ -88,6 +88,7 @@ class Session:
         self._source: AnswersFrom | None = None
         self._tapes = Tapes(versions, self._holds_key)
         self._history = History(lambda: self.config, self._clock)
+        self.talks = Talks(self, self._clock)
 
     @classmethod
     def open(
@@ -244,7 +245,7 @@ class Session:
         """
         source = self.source_of(plan)
         tape = self._ready_tape(source) if source.mode == "replay" else None
-        lookup = Lookup(source, self.simulating, self.store, tape if isinstance(tape, Tape) else None)
+        lookup = Lookup(source, self.simulating, self.store, tape if isinstance(tape, Tape) else None, self.catalog)
         return forecast(plan, lookup, self._current().pricer, look=look)
 
     def start(
@@ -293,31 +294,15 @@ class Session:
 
     def ask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
         """One answer. ``how`` is what `plan` takes. Raises `ProviderError` or `UserError` when there is none."""
-        return _reply(self.run(self._one(prompt, model, how)))
+        return reply_of(self.run(self._one(prompt, model, how)))
 
     async def aask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
         """The awaitable twin of `ask`."""
-        return _reply(await self.start(self._one(prompt, model, how)))
+        return reply_of(await self.start(self._one(prompt, model, how)))
 
     def stream(self, prompt: str, model: str | None = None, **how: Any) -> Iterator[str]:
         """The answer's text piece by piece; leaving the loop early cancels the call. Raises as `ask` does."""
-        pieces: queue.SimpleQueue[str | Call] = queue.SimpleQueue()
-
-        def heard(_index: int, event: Event | Call) -> None:
-            if isinstance(event, Delta):
-                pieces.put(event.text)
-            elif isinstance(event, Call):
-                pieces.put(event)
-
-        job = self.start(self._one(prompt, model, how), progress=heard)
-        try:
-            while isinstance(piece := self._next(pieces), str):
-                yield piece
-            if piece.error:
-                raise piece.error
-        finally:
-            job.stop()
-            job.wait(GRACE_S)
+        yield from pieces(self, self._one(prompt, model, how))
 
     def compare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
         """Every prompt to every model: a frame with one row per call (docs/dataframe.md). Failures are rows."""
@@ -326,6 +311,13 @@ class Session:
     async def acompare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
         """The awaitable twin of `compare`."""
         return self._frame(await self.start(self._many(prompts, models, how)))
+
+    def conversation(self, name: str) -> Conversation:
+        """The conversation called ``name``, which begins if there is none: ``talk.ask(…)`` follows what was said before (docs/conversations.md).
+
+        ``talks`` lists and imports them. Raises `UserError` for what is no name.
+        """
+        return self.talks.open(name)
 
     def attend(self, show: Callable[[], object] = lambda: None) -> None:
         """Ask for the vault's password if calls wait for it, after ``show``; for whoever watches a run on the main thread. Refused, those calls fail."""
@@ -488,13 +480,6 @@ class Session:
         params = params_of({**self.config.settings.params.given, **options})
         return replace(params, schema=json_schema_of(schema, namespace) if schema is not None else None, json=json)
 
-    def _next(self, pieces: queue.SimpleQueue[str | Call]) -> str | Call:
-        """The next piece; whoever waits for it is also the one who can be asked for the vault's password."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                return pieces.get(timeout=TICK_S)
-            self.attend()
-
     def _one(self, prompt: str, model: str | None, how: Mapping[str, Any]) -> Plan:
         plan = self.plan(prompt, [model] if model else [], **how)
         if plan.size != 1:
@@ -564,13 +549,6 @@ def _answers_from(text: str) -> AnswersFrom:
     except ValueError as error:
         why = str(error)
     raise UserError(why)
-
-
-def _reply(run: Run) -> Reply:
-    [call] = run.calls
-    if call.error:
-        raise call.error
-    return Reply(run)
 
 
 def _nothing(_index: int, _event: Event | Call) -> None:

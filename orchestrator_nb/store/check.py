@@ -50,6 +50,7 @@ _SEALED: Final = {  # the seal, then what it is made of
     "attempts": "SELECT digest, id, run, at, payload FROM attempts",
     "settlements": "SELECT digest, attempt, payload FROM settlements",
     "days": "SELECT digest, day, usd FROM days",
+    "turns": "SELECT digest, conversation, name, at, payload FROM turns",
     "reservations": "SELECT digest, id, day, at, owner, usd FROM reservations",
 }
 
@@ -176,6 +177,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "attempts": ("none", "integer", "number", "text", "bytes"),
     "settlements": ("none", "text", "bytes"),
     "days": ("none", "text", "bytes"),
+    "turns": ("none", "text", "text", "number", "text", "bytes"),
     "reservations": ("none", "integer", "number", "text", "text", "bytes"),
 }
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -223,6 +225,7 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         "attempts": lambda number, run, at, text, sealed: seal("attempts", number, run, at, text) == sealed,
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
         "days": lambda day, usd, sealed: seal("days", day, usd) == sealed,
+        "turns": lambda _, talk, name, at, text, sealed: seal("turns", talk, name, at, text) == sealed,
         "reservations": lambda number, day, at, owner, usd, sealed: (
             seal("reservations", number, day, at, owner, usd) == sealed
         ),

@@ -82,6 +82,17 @@ MIGRATIONS: Final = (
             ),
         ),
     ),
+    Migration(
+        3,
+        "conversations",
+        (
+            (
+                "CREATE TABLE turns (id INTEGER PRIMARY KEY, conversation TEXT NOT NULL, name TEXT NOT NULL, at REAL NOT NULL,"
+                " payload TEXT NOT NULL, digest BLOB NOT NULL)"
+            ),
+            "CREATE UNIQUE INDEX turns_of_conversation ON turns (conversation, name)",
+        ),
+    ),
 )
 
 

@@ -1,0 +1,451 @@
+"""A conversation with models, from Python: each question follows what was said before, and the store remembers all of it.
+
+talk = session().conversation("metals")
+talk.ask("Name a metal.", "sonnet")
+talk.ask("And its melting point?")
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator_nb.calls import Event, Request, Response, Started
+from orchestrator_nb.canonical import plain
+from orchestrator_nb.catalog import ModelSpec
+from orchestrator_nb.chats import tree_of
+from orchestrator_nb.chronicle import Mark, events_of, is_export, of_json, retold, rooted, to_json
+from orchestrator_nb.conversations import MAIN, Outcome, Tree, Turn, checked_name, drawn
+from orchestrator_nb.echoes import alternating, echoed, maker_of, unanswered
+from orchestrator_nb.errors import StoreError, UnknownModel, UserError
+from orchestrator_nb.job import Plan
+from orchestrator_nb.messages import Message, Text, ToolResult
+from orchestrator_nb.prompts.grid import Items
+from orchestrator_nb.results.reply import Reply, reply_of
+from orchestrator_nb.runs import Call
+from orchestrator_nb.store.conversations import Conversations
+from orchestrator_nb.streaming import Hear, apieces, pieces
+from orchestrator_nb.transcripts import to_markdown
+from orchestrator_nb.types import Clock
+
+if TYPE_CHECKING:
+    from orchestrator_nb.sessions import Session
+
+FORMATS: Final = {".md": "markdown", ".markdown": "markdown", ".json": "json"}
+_GOOD: Final = {"stop", "length", "tool_calls", "pause"}
+MOST_BYTES: Final = 100_000_000
+"""Of a file that is imported."""
+
+
+@dataclass(frozen=True)
+class Following(Items):
+    """One question with what was said before it. ``told`` are sentences for the user."""
+
+    told: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Those of the question, and what had to be left out of what was said before."""
+        return (*super().notices, *self.told)
+
+
+@dataclass(frozen=True)
+class Next:
+    """A question that is ready to be asked. Whoever starts ``plan`` gives it `hearing` for its progress and ``about``."""
+
+    plan: Plan
+    turn: Turn
+    conversation: Conversation
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What stands with the run."""
+        return {"conversation": self.conversation.name, "turn": self.turn.id}
+
+    def hearing(self, hear: Hear) -> Hear:
+        """``hear``, after the tree was told."""
+
+        def heard(index: int, news: Event | Call) -> None:
+            if isinstance(news, Started) and news.number == 1:
+                self.conversation.add(self.turn)
+            elif isinstance(news, Call):
+                self.conversation.add(ended(self.turn, news))
+            hear(index, news)
+
+        return heard
+
+
+def ended(turn: Turn, call: Call) -> Turn:
+    """The turn with what came of it. Of what is not whole only the text can go on, for a vendor takes no half of anything else."""
+    answer, error = call.answer, call.error
+    said = Message("assistant", answer.parts) if answer and answer.parts else None
+    outcome, why = _outcome(answer, error)
+    return replace(turn, answer=said, outcome=outcome, why=why, call=call.id)
+
+
+def _outcome(answer: Response | None, error: Exception | None) -> tuple[Outcome, str | None]:
+    whole = answer is not None and answer.complete
+    if error is not None:
+        return "failed" if answer is None or whole else "cut", str(error)
+    if answer is None or not (answer.text.strip() or answer.tool_calls):
+        return "failed", f"the answer is empty ({answer.finish if answer else 'none'})"
+    if answer.finish not in _GOOD:
+        return "failed", f"the answer ended with {answer.finish}"
+    return "answered", None
+
+
+class Conversation:
+    """One named conversation of a session; get it with `Session.conversation`. Safe to use from several threads and in several kernels: what each of them says
+    stands in the same tree, and each goes on with its own last answer.
+    """
+
+    def __init__(self, name: str, session: Session, talks: Talks) -> None:
+        self.name, self._session, self._talks = name, session, talks
+        self._lock = threading.RLock()
+        self._tree = Tree()
+        self._store: Conversations | None = None
+        self._last = 0
+        self._untold: tuple[str, ...] = ()
+
+    # What was said
+
+    @property
+    def tree(self) -> Tree:
+        """All turns and branches, also those of other kernels, as they are now. ``print(talk)`` draws it."""
+        with self._lock:
+            self._catch_up()
+            return self._tree
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said on the current path, first to last."""
+        return tuple(message for turn in self.tree.current for message in turn.messages)
+
+    def __str__(self) -> str:
+        return drawn(self.tree)
+
+    def __repr__(self) -> str:
+        tree = self.tree
+        return f"<Conversation {self.name!r}: {len(tree.turns)} turns, on branch {tree.branch!r}>"
+
+    # Speaking
+
+    def ask(self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any) -> Reply:
+        """Ask the next question. ``model`` and ``system`` stay as they were in the turn before if they are not given; ``options`` are parameters (``temperature=0``)
+        and what `Session.plan` takes (``files``, ``schema``, ``source``, …), and ``results`` of tools that the last answer called.
+
+        Raises `ProviderError` or `UserError` when there is no answer; the tree then keeps what came, and the next question follows the turn before.
+        """
+        following = self.next(prompt, model, system=system, **options)
+        return reply_of(self._session.run(following.plan, **_started(following)))
+
+    async def aask(self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any) -> Reply:
+        """The awaitable twin of `ask`."""
+        following = self.next(prompt, model, system=system, **options)
+        return reply_of(await self._session.arun(following.plan, **_started(following)))
+
+    def stream(
+        self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any
+    ) -> Iterator[str]:
+        """`ask`, piece by piece. Leaving the loop early stops the answer: what had arrived stands in the tree, beside the path."""
+        following = self.next(prompt, model, system=system, **options)
+        yield from pieces(self._session, following.plan, following.hearing, following.about)
+
+    async def astream(
+        self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any
+    ) -> AsyncIterator[str]:
+        """The awaitable twin of `stream`."""
+        following = self.next(prompt, model, system=system, **options)
+        async for piece in apieces(self._session, following.plan, following.hearing, following.about):
+            yield piece
+
+    def next(
+        self,
+        prompt: str,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        results: Sequence[ToolResult] = (),
+        cell: str | None = None,
+        execution: str | None = None,
+        **how: Any,
+    ) -> Next:
+        """The next question, checked and ready, without asking anything. ``cell`` and ``execution`` as in `conversations.Turn`. Raises `UserError`."""
+        tree = self.tree
+        parent = tree.stand(cell, execution)
+        path = tree.path(parent)
+        _require_results(path, results)
+        plan = self._plan(prompt or ("-" if results else ""), model or self._model(path), system, how)
+        inherited = path[-1].system if path and system is None else None
+        items = plan.items
+        assert isinstance(items, Items)  # noqa: S101  # a plan made of a prompt
+        first = items[0].request
+        question = _question(first.messages, results, spoken=bool(prompt.strip()))
+        system = first.system if inherited is None else inherited
+        before, told = echoed(path, first.model, system)
+        make = partial(_request, items.make, alternating((*before, *question)), system)
+        turn = Turn(
+            secrets.token_hex(4),
+            parent,
+            question,
+            model=first.model.ref,
+            maker=maker_of(first.model),
+            system=system,
+            params=plain(first.params.given),
+            branch=tree.branch,
+            at=self._talks.clock.wall(),
+            cell=cell,
+            execution=execution,
+        )
+        return Next(replace(plan, items=_following(items, make, (*told, *self._news()))), turn, self)
+
+    def _plan(self, prompt: str, model: str | None, system: str | None, how: Mapping[str, Any]) -> Plan:
+        taken = {name: value for name, value in how.items() if name in _HOW}
+        options = {**taken.pop("options", {}), **{name: value for name, value in how.items() if name not in _HOW}}
+        plan = self._session.plan(prompt, [model] if model else [], system=system, options=options, **taken)
+        if plan.size != 1:
+            raise UserError(
+                f"a conversation goes on with one answer, and this means {plan.size:,} calls; "
+                "name one model, without --over, --grid and --repeat. Branches hold several answers: run it for each on its own."
+            )
+        return plan
+
+    def _model(self, path: Sequence[Turn]) -> str | None:
+        """The model of the turn before, while it can still be asked."""
+        for turn in reversed(path):
+            if turn.model is not None:
+                try:
+                    return self._session.catalog.find(turn.model).ref
+                except UnknownModel:
+                    return None
+        return None
+
+    # The tree
+
+    def branch(self, at: str | None, new: str) -> None:
+        """Begin the branch ``new`` after the turn ``at`` (its id or the beginning of one; ``None``: at the very beginning), and go there. Raises `UserError`."""
+        with self._lock:
+            self._move(self.tree.branched(at, new))
+
+    def switch(self, branch: str) -> None:
+        """Go to a branch, or to a turn by its id: the next question follows it. Raises `UserError`."""
+        with self._lock:
+            self._move(self.tree.switched(branch))
+
+    def _move(self, tree: Tree) -> None:
+        self._tree = tree
+        self._write(Mark(tree.branch, tree.head))
+
+    def add(self, turn: Turn) -> None:
+        """A turn was asked, or has its outcome. An answer that the store gave again, word for word, is the turn that is there already."""
+        with self._lock:
+            turn = rooted(turn, self._tree)
+            twin = self._tree.twin(turn) if turn.outcome == "answered" and turn.id not in self._tree.turns else None
+            if twin is not None:
+                return self._move(self._tree.at(turn.branch, twin.id))
+            self._tree = self._tree.with_turn(turn)
+            self._write(turn)
+        return None
+
+    # Files
+
+    def export(self, to: str | Path = "markdown") -> str:
+        """The conversation as text: ``markdown`` (the current path, for people) or ``json`` (the whole tree, which `Talks.import_file` reads). A path
+        ending in .md or .json writes it there. Raises `UserError`.
+        """
+        name = to if isinstance(to, str) and to in FORMATS.values() else FORMATS.get(Path(to).suffix.lower())
+        if name is None:
+            raise UserError(f"{str(to)!r} is neither markdown nor json, nor a file that ends in .md or .json.")
+        text = to_markdown(self.name, self.tree) if name == "markdown" else to_json(self.name, self.tree)
+        if name != to:
+            _write_file(self._talks.place(to), text)
+        return text
+
+    def take(self, tree: Tree) -> None:
+        """Begin with an imported tree. Raises `UserError` for a conversation that has begun."""
+        with self._lock:
+            if self.tree.turns:
+                raise UserError(f"there is a conversation {self.name!r} already; import it under another name.")
+            self._tree = tree
+            for event in events_of(tree):
+                self._write(event)
+
+    # The store
+
+    def _catch_up(self) -> None:
+        """What other kernels wrote since. A store that was opened anew gets what it may not have."""
+        store = self._talks.kept()
+        if store is None:
+            self._store = None
+            return
+        new = self._store is None or store.database is not self._store.database
+        since = store.read(self.name, 0 if new else self._last)
+        if since.damaged:
+            self._untold = (
+                f"{since.damaged:,} rows of the conversation {self.name!r} are damaged and were left out; onb store check tells more.",
+            )
+        seen = retold(since.events, None if new else Tree(self._tree.turns))
+        begun, self._store, self._last = bool(self._tree.turns), store, since.last
+        if new and begun:
+            for turn in self._tree.turns.values():
+                self._write(turn)
+        self._tree = self._tree.merged(seen) if begun or not new else seen
+
+    def _write(self, event: Turn | Mark) -> None:
+        """A store that cannot be written to costs the conversation nothing but its memory; the run says so."""
+        if self._store is None:
+            return
+        try:
+            self._store.put(self.name, event)
+        except StoreError as error:
+            self._untold = (f"{error} Until then this conversation is kept in memory only.",)
+
+    def _news(self) -> tuple[str, ...]:
+        told, self._untold = self._untold, ()
+        return (*told, *self._talks.why_not_kept(self.name))
+
+
+_HOW: Final = frozenset(
+    {"options", "over", "grid", "repeat", "schema", "json", "files", "namespace", "stream", "source"}
+)
+"""What `Session.plan` takes besides prompt, models and system; every other keyword is a model's parameter."""
+
+
+def _started(following: Next) -> dict[str, Any]:
+    return {"progress": following.hearing(lambda _index, _news: None), "about": following.about}
+
+
+def _require_results(path: Sequence[Turn], results: Sequence[ToolResult]) -> None:
+    """Raises `UserError` where a call of a tool would stay without its result, which no vendor takes."""
+    calls, given = {call.id: call.name for call in unanswered(path)}, {result.id for result in results}
+    if missing := [name for call, name in calls.items() if call not in given]:
+        raise UserError(
+            f"the last answer waits for what {', '.join(missing)} returns: give results=[ToolResult(id, name, text)], or go on from the turn before it."
+        )
+    if strange := given - calls.keys():
+        raise UserError(f"nobody called a tool with the id {min(strange)!r}; leave that result out.")
+
+
+def _question(messages: Sequence[Message], results: Sequence[ToolResult], *, spoken: bool) -> tuple[Message, ...]:
+    """Results first, as the vendors want them."""
+    if not results:
+        return tuple(messages)
+    parts = tuple(part for message in messages for part in message.parts if spoken or not isinstance(part, Text))
+    return (Message("user", (*results, *parts)),)
+
+
+def _request(
+    make: Callable[..., Request], messages: tuple[Message, ...], system: str | None,
+    model: ModelSpec, _messages: object, _system: object, **how: Any,
+) -> Request:  # fmt: skip
+    return make(model, messages, system, **how)
+
+
+def _following(items: Items, make: Callable[..., Request], told: tuple[str, ...]) -> Following:
+    return Following(items.template, items.models, items.table, items.axes, items.repeat, make, told=told)
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        why = f"{path} cannot be written: {error.strerror or type(error).__name__}."
+    else:
+        return
+    raise UserError(why)
+
+
+class Talks:
+    """The conversations of one session, by name."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session, self.clock, self._lock = session, clock, threading.Lock()
+        self._open: dict[str, Conversation] = {}
+        self._told: set[str] = set()
+
+    def open(self, name: str) -> Conversation:
+        """The conversation called ``name``, which begins if there is none. Raises `UserError` for what is no name."""
+        name = checked_name(name)
+        with self._lock:
+            return self._open.setdefault(name, Conversation(name, self._session, self))
+
+    def existing(self, name: str) -> Conversation:
+        """The conversation called ``name``. Raises `UserError` when nothing was said in it."""
+        found = self.open(name)
+        if not found.tree.turns:
+            known = ", ".join(self.names()[:5])
+            raise UserError(f"there is no conversation {name!r}{f'; there are: {known}.' if known else '.'}")
+        return found
+
+    def names(self) -> list[str]:
+        """All that were begun, here or in the store, the one that was spoken in last first."""
+        store = self.kept()
+        kept = store.names() if store else []
+        with self._lock:
+            here = [name for name, talk in self._open.items() if talk._tree.turns]
+        return list(dict.fromkeys([*kept, *here]))
+
+    def import_file(self, path: str | Path, name: str | None = None) -> Conversation:
+        """A conversation from a file: what `Conversation.export` wrote as JSON, or a list of role/content messages. Raises `UserError`."""
+        file = self.place(path)
+        why = ""
+        try:
+            own, tree = _read_file(file)
+            begun = self.open(name or own)
+        except ValueError as error:  # a ValueError's words are ours, but for those of JSON
+            why = f"{file.name} cannot be imported: {error if type(error) is ValueError else 'it is no JSON.'}"
+        except OSError as error:
+            why = f"{file} cannot be read: {error.strerror or type(error).__name__}."
+        if why:
+            raise UserError(why)
+        begun.take(tree)
+        return begun
+
+    def place(self, path: str | Path) -> Path:
+        """A path as the user means it: from the session's folder."""
+        return (self._session.config.cwd or Path.cwd()) / Path(path).expanduser()
+
+    def kept(self) -> Conversations | None:
+        """Where conversations are written down. A replay for somebody else's notebook neither knows the reader's own nor adds to them."""
+        store = self._session.store
+        if store is None or not store.keep_prompts or self._session.config.settings.source.startswith("replay-only"):
+            return None
+        return Conversations(store.database)
+
+    def why_not_kept(self, name: str) -> tuple[str, ...]:
+        """Where a conversation is not written down: why, said once for each."""
+        settings = self._session.config.settings.store
+        why = (
+            "store.enabled is false"
+            if not settings.enabled
+            else "store.keep_prompts is digest, and a conversation is its texts"
+        )
+        if (settings.enabled and settings.keep_prompts == "full") or name in self._told:
+            return ()
+        self._told.add(name)
+        return (f"the conversation {name!r} ends with this session, for {why}.",)
+
+
+def _read_file(file: Path) -> tuple[str, Tree]:
+    with file.open("rb") as opened:
+        data = opened.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES // 1_000_000:,} MB.")
+    try:
+        record = json.loads(data.decode("utf-8-sig"))
+    except RecursionError:
+        record = None
+    if record is None:
+        raise ValueError("it nests too deeply.")
+    if is_export(record):
+        return of_json(record)
+    return file.stem, tree_of(record, file.stem, partial(secrets.token_hex, 4))
+
+
+__all__ = ["MAIN", "Conversation", "Talks"]
