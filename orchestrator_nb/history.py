@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,12 +30,13 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Rest(Sequence[Item]):
-    """The places of an earlier run that are asked again. ``spared`` keep the outcome they have until there is a better one."""
+    """The places of an earlier run that are asked again. ``spared`` keep the outcome they have until there is a better one; ``seen`` are all outcomes now."""
 
     run_id: str
     places: tuple[int, ...]
     items: tuple[Item, ...]
     before: tuple[Call, ...]
+    seen: tuple[Mapping[str, Any] | None, ...]
     spared: frozenset[int] = frozenset()
 
     @property
@@ -122,7 +123,7 @@ class History:
         store = self.store
         if store is None:
             return None
-        return Book(store, run_id, rest.places if rest else None, rest.spared if rest else frozenset())
+        return Book(store, run_id, rest.places, rest.spared, rest.seen) if rest else Book(store, run_id)
 
     # What was
 
@@ -171,7 +172,8 @@ class History:
             Item(_again(place, models[place.model]), place.row, place.repeat, place.inputs) for place in chosen
         )
         before = tuple(call_of(told.id, place) for place in places)
-        return Rest(told.id, tuple(place.number for place in chosen), items, before, spared)
+        seen = tuple(place.outcome for place in places)
+        return Rest(told.id, tuple(place.number for place in chosen), items, before, seen, spared)
 
     def _ledger(self) -> Ledger:
         store = self.store

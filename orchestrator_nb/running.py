@@ -53,6 +53,13 @@ class Running:
 
     async def run(self) -> Run:
         """Ask, on the loop's thread, until every item has its outcome."""
+        try:
+            return await self._whole()
+        finally:
+            if self.book:
+                self.book.leave()
+
+    async def _whole(self) -> Run:
         began = self.clock.monotonic()
         told: list[str] = []
         items = await self._begun()

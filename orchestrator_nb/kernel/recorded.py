@@ -59,29 +59,50 @@ def recorded(book: Book, worst: Worst) -> Layer:
 class Book:
     """What one run writes down. Its methods are for the loop's thread, but for `begin`, `resume` and `end`, which wait for the disk.
 
-    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one.
+    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one;
+    ``seen`` are all outcomes as they were when the places were chosen.
     When writing fails, ``problem`` says why: nothing more is sent then, and what is there stays with the user. ``served`` and ``oldest`` tell of the cache.
     """
 
     def __init__(
-        self, store: Store, run_id: str, places: Sequence[int] | None = None, spared: Set[int] = frozenset()
+        self,
+        store: Store,
+        run_id: str,
+        places: Sequence[int] | None = None,
+        spared: Set[int] = frozenset(),
+        seen: Sequence[Mapping[str, Any] | None] = (),
     ) -> None:
         self._store, self._ledger, self._run = store, store.ledger, run_id
-        self._places, self._spared = places, spared
+        self._places, self._spared, self._seen = places, spared, seen
         self._disk = Together(store.database.written)
         self._kept: set[int] = set()
         self._spent = Spent(run_id)
+        self._owned = False
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
 
     def begin(self, items: Sequence[Item], about: Mapping[str, Any]) -> Sequence[Item]:
-        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written: better before anything is paid."""
+        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
+        better before anything is paid.
+        """
+        self._store.owners.take(self._run)
+        self._owned = True
         if self._places is not None:
-            self._ledger.resume(self._run)
+            self._take_up()
             return items
         planned = list(items)  # one request for each place, whose key is made once
         self._ledger.begin(self._run, planned, about)
         return planned
+
+    def _take_up(self) -> None:
+        if [place.outcome for place in self._ledger.resume(self._run)] != [*self._seen]:
+            raise StoreError(f"run {self._run} has gone on since you looked; resume it again for what is left now.")
+
+    def leave(self) -> None:
+        """Nobody works at the run any more, whether or not it came to its end."""
+        if self._owned:
+            self._owned = False
+            self._store.owners.give(self._run)
 
     async def sent(self, request: Request, worst: Decimal | None) -> Attempt:
         """An attempt is on disk and may go out. Raises `StoreError`."""

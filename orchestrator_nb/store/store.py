@@ -8,11 +8,13 @@ from typing import Self
 from orchestrator_nb.store.answers import Answers
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.ledger import Ledger
+from orchestrator_nb.store.owners import Owners
 from orchestrator_nb.types import Clock
 
 
 class Store:
-    """``ledger`` writes runs down and reads them back, ``answers`` serves identical questions. ``database.notices`` tell what the user should know.
+    """``ledger`` writes runs down and reads them back, ``answers`` serves identical questions. ``owners`` keeps a run under way from being
+    taken up twice. ``database.notices`` tell what the user should know.
 
     ``keep_prompts`` False: of what was asked only the keys are kept, and the answers.
     """
@@ -21,6 +23,7 @@ class Store:
         self.database, self.keep_prompts = database, keep_prompts
         self.answers = Answers(database, keep_prompts=keep_prompts)
         self.ledger = Ledger(database, self.answers, keep_prompts=keep_prompts)
+        self.owners = Owners(database.path)
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock, keep_prompts: bool = True) -> Self:
@@ -30,3 +33,4 @@ class Store:
     def close(self) -> None:
         """Write what is left and let go of the file."""
         self.database.close()
+        self.owners.close()
