@@ -85,7 +85,7 @@ class Running:
             progress=self.progress,
             timeout_s=self.timeout_s,
             stop=self.stop,
-            **({"keep": self.book.keep} if self.book else {}),
+            keeper=self.book,
         )
 
     def _rows(self, calls: Sequence[Call]) -> tuple[Call, ...]:
