@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from orchestrator_nb.calls import Request
+from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.estimates.reckon import Asked, Pricing, Reckoned, reckon, usual_bytes
 from orchestrator_nb.estimates.sizes import Size, size_of
@@ -39,6 +40,7 @@ class Lookup:
     store: Store | None
     tape: Tape | None
     """The one that is replayed."""
+    catalog: Catalog = Catalog()  # noqa: RUF009  # frozen
 
 
 def forecast(plan: Plan, lookup: Lookup, pricer: Pricing, *, look: int = LOOK) -> Estimate:
@@ -53,12 +55,15 @@ def forecast(plan: Plan, lookup: Lookup, pricer: Pricing, *, look: int = LOOK) -
         earlier = _earlier(asked, template, lookup)
     except StoreError as error:  # a damaged store: the run will say so too
         told.append(f"The store cannot be read, so earlier calls are left out: {error}")
-        asked, template, earlier = _asked(items, Lookup(lookup.source, lookup.simulated, None, lookup.tape)), None, {}
+        asked, template, earlier = _asked(items, replace(lookup, store=None)), None, {}
     if len(items) < plan.size:
         totals = _totals(plan.items)
         asked = {ref: part.grown(totals[ref]) for ref, part in asked.items()}
         told.append(f"Reckoned from {len(items):,} of the {plan.size:,} calls, taken at random.")
-    reckoned = [reckon(part, earlier.get(ref, []), template, pricer) for ref, part in asked.items()]
+    reckoned = [
+        reckon(part, earlier.get(ref, []), template, pricer, _siblings(part, lookup.catalog))
+        for ref, part in asked.items()
+    ]
     shares = tuple(part.share for part in reckoned)
     return Estimate(shares, str(lookup.source), lookup.simulated, (*told, *_assumptions(reckoned, asked)))
 
@@ -68,6 +73,12 @@ def _looked_at(items: Sequence[Item], look: int) -> Sequence[Item]:
         return items
     places = sorted(Random(0).sample(range(len(items)), look))  # noqa: S311  # the same each time: nothing here is secret
     return [items[place] for place in places]
+
+
+def _siblings(asked: Asked, catalog: Catalog) -> list[str]:
+    """The ids of the vendor's other models."""
+    mine = asked.model
+    return [model.id for model in catalog.models if model.vendor.name == mine.vendor.name and model.id != mine.id]
 
 
 def _totals(items: Items | Rest) -> Mapping[str, int]:
@@ -167,6 +178,8 @@ def _assumptions(reckoned: Sequence[Reckoned], asked: Mapping[str, Asked]) -> It
         yield f"Tokens of input: no earlier call to go by, so usual bytes per token: {usual_bytes(kinds)}."
     if unknown := [part for part in new if part.share.usd is None]:
         yield f"No price is known for {_names(unknown)}, so no amount holds them; set one under prices in config.yaml."
+    if moving := [part for part in new if part.names]:
+        yield f"{_names(moving)} may answer under several names, each with its own price: the range holds all of them."
     yield "Without retries, failed calls, and discounts for input that the vendor has cached."
 
 

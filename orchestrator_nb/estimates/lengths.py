@@ -20,15 +20,15 @@ from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.results.estimate import Tokens
 from orchestrator_nb.store.lookback import Template, Used
 
-USUAL: Final = Tokens(15, 150, 600)
+USUAL: Final = Tokens(10, 120, 500)
 """Tokens of an answer in words, without thinking."""
-THINKING: Final = Tokens(30, 500, 2_000)
+THINKING: Final = Tokens(30, 300, 1_200)
 """What thinking adds, where it is on."""
-MAYBE: Final = Tokens(0, 250, 1_400)
+MAYBE: Final = Tokens(0, 200, 800)
 """What thinking adds, where the vendor decides whether there is any."""
 A_FIELD: Final = Tokens(3, 15, 60)
 """Tokens for each field of a schema."""
-SHARE_OF_LIMIT: Final = 0.5
+SHARE_OF_LIMIT: Final = 0.25
 """Of a ``max_tokens`` that the user set: who asks for room for 8,000 tokens may want more than is usual."""
 
 _SHAPING: Final = ("effort", "thinking", "schema", "json", "tools")
@@ -67,6 +67,11 @@ def length(
     alike = [call for call in same if template is not None and is_telling(template) and call.template == template]
     if alike:
         return Length(_capped(_of_template(alike, limit, prompts), limit), "as in earlier runs of this template")
+    if same and (wish := _of_wish(template)):
+        tokens, why = wish
+        thought = fmean(call.answer.usage.reasoning or 0 for call in same)
+        around = [words + share * thought for words, share in zip(tokens, (0.5, 1, 2), strict=True)]
+        return Length(_capped(around, limit), f"as the prompt says {why!r}, and thinking as in earlier runs")
     if same:
         return Length(_capped(_of_model(same, limit), limit), "as in earlier runs of the model with other prompts")
     return _usual(model, params, template, limit)
@@ -138,10 +143,15 @@ def _of_words(params: Params, template: Template | None) -> tuple[Tokens, str]:
     if params.schema is not None:
         fields = max(_fields(params.schema), 1)
         return Tokens(*(fields * each for each in A_FIELD)), ", the schema decides"
-    if wish := _wish(template.prompt if template else ""):
-        words, tokens = wish
-        return Tokens(max(tokens // 4, 1), tokens, max(3 * tokens, 24)), f", the prompt says {words!r}"
+    if wish := _of_wish(template):
+        return wish[0], f", the prompt says {wish[1]!r}"
     return USUAL, ""
+
+
+def _of_wish(template: Template | None) -> tuple[Tokens, str] | None:
+    """Tokens of the length that the prompt asks for, and its words."""
+    wish = _wish(template.prompt) if template else None
+    return (Tokens(max(wish[1] // 4, 1), wish[1], max(3 * wish[1], 24)), wish[0]) if wish else None
 
 
 def _fields(schema: Any, depth: int = 8) -> int:

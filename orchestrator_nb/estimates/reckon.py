@@ -16,7 +16,7 @@ from orchestrator_nb.results.estimate import Share, Tokens, Usd
 from orchestrator_nb.store.lookback import Template, Used
 
 Pricing = Callable[[Request, Response], Cost]
-MILLION: Final = 1_000_000
+MOVING: Final = "-latest"
 
 
 @dataclass(slots=True)
@@ -59,42 +59,67 @@ def shared(total: int, weights: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Reckoned:
-    """A model's share, and what it leans on."""
+    """A model's share, and what it leans on. ``names`` are those that it may be priced by, where there are several."""
 
     share: Share
     length: Length | None = None
     counting: Counting | None = None
+    names: tuple[str, ...] = ()
 
 
-def reckon(asked: Asked, earlier: Sequence[Used], template: Template | None, pricer: Pricing) -> Reckoned:
-    """The share of one model. ``earlier`` calls are its own."""
+def reckon(
+    asked: Asked, earlier: Sequence[Used], template: Template | None, pricer: Pricing, siblings: Sequence[str] = ()
+) -> Reckoned:
+    """The share of one model. ``earlier`` calls are its own; ``siblings`` are the ids that its vendor's other models have."""
     counts = {name: getattr(asked, name) for name in ("new", "cached", "replayed", "missing")}
     if not asked.new:
         return Reckoned(Share(asked.model.ref, **counts))
     counting = learned(asked.model.vendor.kind, earlier)
     answer = length(asked.model, asked.params, template, len(asked.prompts), earlier)
-    sent, usd = Tokens(), _Sum()
-    price = _Price(asked.model, pricer, earlier[-1].answer.model if earlier else asked.model.id)
+    names = answering_names(asked.model.id, [call.answer.model for call in earlier], siblings)
+    sent, totals = Tokens(), [_Sum(_Price(asked.model, pricer, name)) for name in names]
     for size, times in asked.sizes.items():
         tokens = counting(size)
         sent = sent.plus(Tokens(*(times * number for number in tokens)))
-        usd.add(price, tokens, answer, times)
+        for total in totals:
+            total.add(tokens, answer, times)
     output = Tokens(*(round(asked.new * number) for number in answer.tokens))
-    return Reckoned(Share(asked.model.ref, **counts, input=sent, output=output, usd=usd.total), answer, counting)
+    share = Share(asked.model.ref, **counts, input=sent, output=output, usd=_around(totals))
+    return Reckoned(share, answer, counting, names if len(names) > 1 else ())
+
+
+def answering_names(id_: str, answered: Sequence[str], siblings: Sequence[str]) -> tuple[str, ...]:
+    """Under which names a model may answer and be priced: as it did before; a moving name (``…-latest``) stands for one of its numbered siblings."""
+    if answered:
+        return tuple(dict.fromkeys(answered))
+    stem = id_.removesuffix(MOVING)
+    numbered = [
+        name for name in siblings if stem != id_ and name.startswith(f"{stem}-") and name[len(stem) + 1].isdigit()
+    ]
+    return (id_, *numbered)
+
+
+def _around(totals: Sequence[_Sum]) -> Usd | None:
+    """From the lowest of what is known to the highest; likely is the first."""
+    known = [total.usd for total in totals if total.usd is not None]
+    if not known:
+        return None
+    return Usd(min(usd.low for usd in known), known[0].likely, max(usd.high for usd in known))
 
 
 class _Sum:
-    """Money of many calls; unknown as soon as one is."""
+    """Money of many calls at one price; unknown as soon as one is."""
 
-    def __init__(self) -> None:
-        self.total: Usd | None = Usd()
+    def __init__(self, price: _Price) -> None:
+        self._price = price
+        self.usd: Usd | None = Usd()
 
-    def add(self, price: _Price, tokens: Tokens, answer: Length, times: int) -> None:
-        amounts = [price(sent, made) for sent, made in zip(tokens, answer.tokens, strict=True)]
-        if self.total is None or None in amounts:
-            self.total = None
+    def add(self, tokens: Tokens, answer: Length, times: int) -> None:
+        amounts = [self._price(sent, made) for sent, made in zip(tokens, answer.tokens, strict=True)]
+        if self.usd is None or None in amounts:
+            self.usd = None
             return
-        self.total = self.total.plus(Usd(*(times * amount for amount in amounts if amount is not None)))
+        self.usd = self.usd.plus(Usd(*(times * amount for amount in amounts if amount is not None)))
 
 
 @dataclass(frozen=True, slots=True)
