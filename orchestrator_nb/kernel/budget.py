@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
@@ -43,11 +43,10 @@ class Reservation(Protocol):
 
 
 class Cap(Protocol):
-    """A limit in USD. ``name`` tells where it is set; ``refused`` counts whom it refused, and ``why`` is a sentence with its figures."""
+    """A limit in USD. ``name`` tells where it is set."""
 
     name: str
     limit: Decimal
-    refused: int
 
     @property
     def why(self) -> str:
@@ -67,7 +66,7 @@ class Budget:
 
     def __init__(self, limit: Decimal, name: str = "session.budget") -> None:
         self.limit, self.name = limit, name
-        self.spent, self.reserved, self.possibly, self.refused = ZERO, ZERO, ZERO, 0
+        self.spent, self.reserved, self.possibly = ZERO, ZERO, ZERO
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Decimal, asyncio.Future[None]]] = deque()
 
@@ -89,7 +88,8 @@ class Budget:
     async def reserve(self, worst: Decimal, waits: Callable[[], object] = lambda: None) -> Reservation:
         """As in `Cap`."""
         if self._waiting or not self._fits(worst):
-            self._refuse_what_never_fits(worst)
+            if self.spent + worst > self.limit:
+                raise refusal(self, worst)
             waits()
             await self._turn(worst)
         else:
@@ -115,7 +115,7 @@ class Budget:
             worst, turn = self._waiting[0]
             if not turn.done():
                 if self.spent + worst > self.limit:
-                    turn.set_exception(self._refusal(worst))
+                    turn.set_exception(refusal(self, worst))
                 elif self._fits(worst):
                     self._add(reserved=worst)
                     turn.set_result(None)
@@ -138,14 +138,6 @@ class Budget:
             self.spent += spent
             self.possibly += possibly
 
-    def _refuse_what_never_fits(self, worst: Decimal) -> None:
-        if self.spent + worst > self.limit:
-            raise self._refusal(worst)
-
-    def _refusal(self, worst: Decimal) -> LimitError:
-        self.refused += 1
-        return refusal(self, worst)
-
 
 class _Held:
     """A `Reservation` of a `Budget`."""
@@ -166,7 +158,7 @@ class Each:
     """A cap on every single attempt."""
 
     def __init__(self, limit: Decimal, name: str) -> None:
-        self.limit, self.name, self.refused = limit, name, 0
+        self.limit, self.name = limit, name
 
     @property
     def why(self) -> str:
@@ -176,7 +168,6 @@ class Each:
     async def reserve(self, worst: Decimal, waits: Callable[[], object] = lambda: None) -> Reservation:  # noqa: ARG002  # a cap as any other
         """As in `Cap`; never waits."""
         if worst > self.limit:
-            self.refused += 1
             raise refusal(self, worst)
         return _NOTHING
 
@@ -191,74 +182,103 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
-def capped(caps: Sequence[Cap], bound: Bound) -> Layer:
-    """The layer: all ``caps`` hold for each attempt. They are taken in their order, which must be the same for everybody, so that nobody waits in a circle.
+class Caps:
+    """All caps that hold for one run, in the order in which they are taken: the same for everybody, so that nobody waits in a circle.
 
-    Outside of the limiter: who waits for money holds no place, and who waits for a place is sent some time, and gives back what it does not need.
+    ``refused`` counts by name whom a cap refused, ``whys`` keep the figures of the last time.
     """
 
-    def layer(call: Handler) -> Handler:
-        async def handle(request: Request, emit: Emit) -> Response:
-            worst = _worst(request, bound, caps[0])
-            if worst is None:
-                return await call(request, emit)
-            held = await _reserved(caps, worst, request, emit)
-            usd: Decimal | None = None
-            watch = _Watch(emit)
-            try:
-                response = await call(request, watch)
-                usd = _cost(response)
-            except ProviderError as error:
-                usd = _cost_of_failure(error)
-                raise
-            except BaseException:  # a cancellation, no key, nothing that could be sent
-                usd = None if watch.started else ZERO
-                raise
-            else:
-                return response
-            finally:
-                for reservation in held:
-                    reservation.settle(usd)
+    def __init__(self, caps: Sequence[Cap]) -> None:
+        self._caps = caps
+        self.refused: Counter[str] = Counter()
+        self._whys: dict[str, str] = {}
 
-        return handle
+    def __bool__(self) -> bool:
+        return bool(self._caps)
 
-    return layer
+    def layer(self, bound: Bound) -> Layer:
+        """The layer: every cap holds for each attempt.
 
+        Outside of the limiter: who waits for money holds no place, and who waits for a place is sent some time, and gives back what it does not need.
+        """
 
-def _worst(request: Request, bound: Bound, cap: Cap) -> Decimal | None:
-    """The most that it can cost, ``None`` for nothing. Raises `LimitError` when nobody knows."""
-    model = request.model
-    if model.vendor.simulated:
-        return None
-    if (worst := bound(request)) is not None:
-        return worst or None
-    if bound.has_price(request):
-        cap.refused += 1
-        raise LimitError(
-            f"{model.ref} was not asked: how long its answer may be is unknown, so no cap ({cap.name}) can be kept; set a limit: -o max_tokens 1000."
+        def layer(call: Handler) -> Handler:
+            async def handle(request: Request, emit: Emit) -> Response:
+                worst = self._worst(request, bound)
+                if worst is None:
+                    return await call(request, emit)
+                held = await self._reserved(worst, request, emit)
+                usd: Decimal | None = None
+                watch = _Watch(emit)
+                try:
+                    response = await call(request, watch)
+                    usd = _cost(response)
+                except ProviderError as error:
+                    usd = _cost_of_failure(error)
+                    raise
+                except BaseException:  # a cancellation, no key, nothing that could be sent
+                    usd = None if watch.started else ZERO
+                    raise
+                else:
+                    return response
+                finally:
+                    for reservation in held:
+                        reservation.settle(usd)
+
+            return handle
+
+        return layer
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a run's summary says of the caps that refused something."""
+        return tuple(
+            f"{count:,} {'call' if count == 1 else 'calls'} not asked: {self._whys[name]}."
+            for name, count in self.refused.items()
         )
-    if model.vendor.is_local:
-        return None
-    cap.refused += 1
-    raise LimitError(
-        f"{model.ref} was not asked: its price is unknown, so no cap ({cap.name}) can be kept; write it into your config.yaml, in USD per million tokens: "
-        f'prices: {{"{model.ref}": {{input: 1.0, output: 4.0}}}}.'
-    )
 
+    def _worst(self, request: Request, bound: Bound) -> Decimal | None:
+        """The most that it can cost, ``None`` for nothing. Raises `LimitError` when nobody knows."""
+        model, name = request.model, self._caps[0].name
+        if model.vendor.simulated:
+            return None
+        if (worst := bound(request)) is not None:
+            return worst or None
+        if bound.has_price(request):
+            why = f"how long an answer of {model.ref} may be is unknown, so no cap ({name}) can be kept"
+            raise self._refusal(model.ref, why, "set a limit: -o max_tokens 1000")
+        if model.vendor.is_local:
+            return None
+        why = f"the price of {model.ref} is unknown, so no cap ({name}) can be kept"
+        entry = f'prices: {{"{model.ref}": {{input: 1.0, output: 4.0}}}}'
+        raise self._refusal(model.ref, why, f"write it into your config.yaml, in USD per million tokens: {entry}")
 
-async def _reserved(caps: Sequence[Cap], worst: Decimal, request: Request, emit: Emit) -> list[Reservation]:
-    held: list[Reservation] = []
-    try:
-        for cap in caps:
-            news = Waiting(f"room under the cap {cap.name}")
-            held += [await cap.reserve(worst, partial(emit, news))]
-    except BaseException as error:
-        for reservation in held:
-            reservation.settle(ZERO)
-        if isinstance(error, LimitError):
+    def _refusal(self, name: str, why: str, advice: str) -> LimitError:
+        self._count(name, f"{why}; {advice}")
+        return LimitError(f"not asked: {why}; {advice}.")
+
+    def _count(self, name: str, why: str) -> None:
+        self.refused[name] += 1
+        self._whys[name] = why
+
+    async def _reserved(self, worst: Decimal, request: Request, emit: Emit) -> list[Reservation]:
+        held: list[Reservation] = []
+        try:
+            for cap in self._caps:
+                held += [await self._from(cap, worst, request, emit)]
+        except BaseException:
+            for reservation in held:
+                reservation.settle(ZERO)
+            raise
+        return held
+
+    async def _from(self, cap: Cap, worst: Decimal, request: Request, emit: Emit) -> Reservation:
+        try:
+            return await cap.reserve(worst, partial(emit, Waiting(f"room under the cap {cap.name}")))
+        except LimitError as error:
+            self._count(cap.name, f"one could cost {dollars(worst)}, and {cap.why}")
             error.args = (f"{request.model.ref} was not asked: {error.args[0]}",)
-        raise
-    return held
+            raise
 
 
 def _cost(response: Response) -> Decimal | None:
@@ -300,11 +320,6 @@ def figures(cap: Cap, spent: Decimal, in_flight: Decimal, more: str = "") -> str
     """How a cap stands, as part of a sentence."""
     flying = f" and {dollars(in_flight)} is in flight" if in_flight else ""
     return f"of the cap of {dollars(cap.limit)} ({cap.name}) {dollars(spent)} is spent{more}{flying}"
-
-
-def stopped(caps: Sequence[Cap]) -> list[str]:
-    """What a run's summary says of the caps that refused something."""
-    return [f"stopped by a cap, {cap.refused:,} calls not asked: {cap.why}." for cap in caps if cap.refused]
 
 
 def dollars(usd: Decimal) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from orchestrator_nb.errors import LimitError, OrchestratorError
+from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import ZERO, Reservation, figures, refusal
 from orchestrator_nb.store.spending import Room, Spending
 from orchestrator_nb.types import Clock
@@ -59,7 +59,7 @@ class Day:
     name = "limits.max_cost_day_usd"
 
     def __init__(self, limit: Decimal, spending: Spending, clock: Clock, calendar: Calendar | None = None) -> None:
-        self.limit, self.refused = limit, 0
+        self.limit = limit
         self._spending, self._clock, self._calendar = spending, clock, calendar or Calendar(clock)
         self._queue, self._news = asyncio.Lock(), asyncio.Event()
         self._room = Room(ZERO, ZERO)
@@ -99,12 +99,8 @@ class Day:
         if room.id is not None:
             return _HeldToday(self, room.id, worst)
         if room.never(worst, self.limit):
-            self.refused += 1
-            raise self._refusal(worst)
+            raise refusal(self, worst)
         return None
-
-    def _refusal(self, worst: Decimal) -> LimitError:
-        return refusal(self, worst)
 
     def _given_back(self, future: Future[Room]) -> None:
         if not future.exception() and (id_ := future.result().id) is not None:

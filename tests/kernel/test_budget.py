@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator_nb.calls import Cost, Response, Started, Waiting
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.errors import CLASS_OF, KeyMissing, LimitError, OrchestratorError, UserError
-from orchestrator_nb.kernel.budget import Budget, Each, capped, dollars, stopped, usd_of
+from orchestrator_nb.kernel.budget import Budget, Caps, Each, dollars, usd_of
 from orchestrator_nb.kernel.day import Calendar, Day
 from orchestrator_nb.kernel.fanout import fan_out
 from orchestrator_nb.messages import Text
@@ -67,6 +67,10 @@ def after(caps, outcome, request, bound=None):
     return asyncio.run(ask())
 
 
+def capped(caps, bound):
+    return Caps(caps).layer(bound)
+
+
 # What counts
 
 
@@ -110,7 +114,6 @@ def test_all_caps_count_and_one_that_refuses_takes_nothing_from_the_others(ask):
     assert after([outer, inner], answer("0.01"), ask()) is None
     assert isinstance(after([outer, inner], answer("0.01"), ask()), LimitError)
     assert (outer.spent, outer.reserved, inner.spent) == (USD("0.01"), 0, USD("0.01"))
-    assert (outer.refused, inner.refused) == (0, 1)
 
 
 def test_a_refusal_tells_cap_spent_in_flight_and_what_the_call_could_cost(ask):
@@ -123,9 +126,20 @@ def test_a_refusal_tells_cap_spent_in_flight_and_what_the_call_could_cost(ask):
         "lab/tiny was not asked: it could cost $0.01, and of the cap of $0.025 (--max-cost) $0.018 is spent ($0.01 of it possibly); "
         "raise the cap, or lower max_tokens."
     )
-    assert stopped([budget]) == [
-        "stopped by a cap, 1 calls not asked: of the cap of $0.025 (--max-cost) $0.018 is spent ($0.01 of it possibly)."
-    ]
+
+
+def test_a_run_is_told_which_cap_stopped_it_and_how_often(ask):
+    caps = Caps([Budget(USD(5)), Budget(USD("0.025"), "--max-cost")])
+    handler = caps.layer(Bound())(costing(answer("0.01")))
+
+    async def run():
+        return [await asyncio.gather(handler(ask(), lambda _event: None), return_exceptions=True) for _ in range(5)]
+
+    asyncio.run(run())
+    assert caps.notices == (
+        "3 calls not asked: one could cost $0.01, and of the cap of $0.025 (--max-cost) $0.02 is spent.",
+    )
+    assert Caps([]).notices == ()
 
 
 def test_a_cap_for_each_call(ask):
@@ -145,7 +159,7 @@ def elsewhere(spec, **how):
 def test_an_unknown_price_is_refused_with_the_way_to_give_one(ask, spec):
     budget = Budget(USD(1), "--max-cost")
     refused = after([budget], answer(None), ask("Hello", elsewhere(spec)), Bound(None, priced=False))
-    assert "its price is unknown, so no cap (--max-cost) can be kept" in str(refused)
+    assert "not asked: the price of lab/tiny is unknown, so no cap (--max-cost) can be kept" in str(refused)
     assert 'prices: {"lab/tiny": {input: 1.0, output: 4.0}}' in str(refused)
 
 
