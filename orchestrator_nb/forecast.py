@@ -28,6 +28,8 @@ from orchestrator_nb.store.tape import Tape
 
 LOOK: Final = 20_000
 """Calls that are looked at one by one; of a larger grid, as many taken at random."""
+GLANCE: Final = 2_000
+"""The same for a line above a grid that is about to be asked: it is there in a moment."""
 _MODELS_NAMED: Final = 4
 
 
@@ -140,7 +142,7 @@ def _template(plan: Plan, store: Store | None) -> Template | None:
     """What the prompts are made from; of a run that is resumed, as it stands with it."""
     if isinstance(plan.items, Items):
         return Template(plan.items.template.prompt, plan.items.template.system)
-    if store is None:
+    if store is None or not isinstance(plan.items, Rest):
         return None
     told = store.ledger.run(plan.items.run_id)[0].about.get("template")
     return Template(told["prompt"], told["system"]) if told else None

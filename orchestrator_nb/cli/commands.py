@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
-from orchestrator_nb.errors import ConfigError, UserError
+from orchestrator_nb.errors import ConfigError, OrchestratorError, UserError
 from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator_nb.config import Config
     from orchestrator_nb.config.layers import Origin
     from orchestrator_nb.diagnosis import Check
+    from orchestrator_nb.job import Plan
+    from orchestrator_nb.results.estimate import Estimate, Share
     from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
 
@@ -60,6 +63,9 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--simulate", is_flag=True, help="Ask the simulator: no key, no network, answers are marked."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object per row."),
         click.option("--yes", is_flag=True, help="Do not ask before a large grid."),
+        click.option(
+            "--dry-run", is_flag=True, help="Say what would be asked and what it would cost, and ask nothing."
+        ),
     ):
         command = option(command)
     return command
@@ -74,7 +80,10 @@ def ask(prompt: str, **how: Any) -> None:
     from orchestrator_nb.results.summary import summary
 
     with open_session() as session:
-        run, interrupted = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
+        plan = _plan(session, sys.stdin.read() if prompt == "-" else prompt, how)
+        if how["dry_run"]:
+            return _print_estimate(session.estimate(plan), as_json=how["as_json"])
+        run, interrupted = _run(session, plan, how)
     answers = frame(run)
     _print(answers, as_json=how["as_json"])
     sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
@@ -82,15 +91,15 @@ def ask(prompt: str, **how: Any) -> None:
     sys.exit(130 if interrupted else 1 if answers["error"].notna().any() else 0)
 
 
-def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]:
-    """The run, and whether the user interrupted it: what was finished by then is in it."""
+def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
+    """What is to be asked."""
     if how["simulate"]:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files", "source")
     if how["fresh"]:
         how["source"] = _fresh(how["source"])
     over = _rows(how["over"]) if how["over"] else None
-    plan = session.plan(
+    return session.plan(
         prompt,
         how["models"],
         options=dict(how["options"]),
@@ -98,7 +107,12 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]
         stream=False,
         **{name: how[name] for name in keep},
     )
+
+
+def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
+    """The run, and whether the user interrupted it: what was finished by then is in it."""
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
+    _announce(session, plan)
     job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
     try:
         return job.result(), False
@@ -126,6 +140,29 @@ def _rows(path: Path) -> pd.DataFrame:
 def _confirm(size: int, most: int, *, yes: bool) -> None:
     if size > most and not yes:
         raise UserError(f"this means {size:,} calls; add --yes to go on.")
+
+
+def _announce(session: Session, plan: Plan) -> None:
+    """One line about a large grid before it is asked; it waits for nobody."""
+    from orchestrator_nb.forecast import GLANCE  # as above
+
+    if plan.size > session.config.settings.display.large_grid:
+        with suppress(OrchestratorError):
+            click.echo(f"estimate: {session.estimate(plan, look=GLANCE).line}", err=True)
+
+
+def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    if not as_json:
+        return click.echo(for_shell(estimate.text))
+    for share in estimate.shares:
+        click.echo(json.dumps(_share(share), default=str))  # amounts are text, exact to the last digit
+    return None
+
+
+def _share(share: Share) -> dict[str, Any]:
+    counts = {name: getattr(share, name) for name in ("model", "new", "cached", "replayed", "missing")}
+    usd = share.usd._asdict() if share.usd else None
+    return {**counts, "input_tokens": share.input._asdict(), "output_tokens": share.output._asdict(), "usd": usd}
 
 
 def _print(frame: pd.DataFrame, *, as_json: bool) -> None:

@@ -138,11 +138,9 @@ class Estimate:
     def html(self) -> str:
         """The same for a notebook."""
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.assumptions)
-        return box(
-            f'<div class="onb-summary" role="status">{escape(self.line)}</div>',
-            table(_HEADS, map(_row, map(_cells, _shown(self)))),
-            f'<div class="onb-note"><ul>{notes}</ul></div>' if notes else "",
-        )
+        head = f'<div class="onb-summary onb-estimate" role="status">{escape(self.line)}</div>'
+        rows = table(_HEADS, map(_row, map(_cells, _shown(self))))
+        return box(head, rows, f'<div class="onb-note"><ul>{notes}</ul></div>' if notes else "")
 
     def __str__(self) -> str:
         return self.text
