@@ -68,10 +68,10 @@ class Rest(Sequence[Item]):
 
 
 class History:
-    """One session's store. ``config`` tells the settings as they are now. Safe to use from several threads."""
+    """One session's store. ``config`` tells the settings as they are now, ``clean`` takes vendors' keys out of a text. Safe to use from several threads."""
 
-    def __init__(self, config: Callable[[], Config], clock: Clock) -> None:
-        self._config, self._clock = config, clock
+    def __init__(self, config: Callable[[], Config], clock: Clock, clean: Callable[[str], str] = str) -> None:
+        self._config, self._clock, self._clean = config, clock, clean
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._cache: Cache | None = None
@@ -92,7 +92,7 @@ class History:
         self._close()
         if wanted is not None:
             path, keep_prompts, _ = wanted
-            self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full")
+            self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full", clean=self._clean)
             self._cache = Cache(self._store.answers, self._clock)
             self._untold.extend(self._store.database.notices)
         self._wanted = wanted
@@ -198,7 +198,7 @@ def _again(place: CallTold, model: ModelSpec) -> Any:
     """The same question. Where the address has changed it would be another one."""
     if place.request is None:
         raise UserError(
-            "the prompts of this run were not kept (store.keep_prompts is digest), so it cannot be resumed; run the cell again."
+            "prompts of this run were not kept (store.keep_prompts is digest, or they hold a key), so it cannot be resumed; run the cell again."
         )
     request = request_of(place, model)
     if request.key != place.key:

@@ -29,12 +29,13 @@ from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
 from orchestrator_nb.forecast import LOOK, Lookup, forecast
-from orchestrator_nb.forms import NOTHING, Forms, Sought
+from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.playing import Playing
@@ -45,7 +46,7 @@ from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.results.reply import Reply, reply_of
 from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
 from orchestrator_nb.runs import Call, Run, new_run_id
-from orchestrator_nb.secret import Hidden, Veiled
+from orchestrator_nb.secret import Veiled
 from orchestrator_nb.source import AnswersFrom, decided
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
@@ -86,8 +87,9 @@ class Session:
         self._owner = config
         self._vaulted: VaultedKeys | None = None
         self._source: AnswersFrom | None = None
-        self._tapes = Tapes(versions, self._holds_key)
-        self._history = History(lambda: self.config, self._clock)
+        self._keyless = Keyless(environ, lambda: self.config.catalog, self._known)
+        self._tapes = Tapes(versions, self._keyless.held_by)
+        self._history = History(lambda: self.config, self._clock, self._keyless.without)
         self.talks = Talks(self, self._clock)
 
     @classmethod
@@ -509,13 +511,9 @@ class Session:
         path = (self.config.cwd or Path.cwd()) / source.tape
         return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
 
-    def _holds_key(self, text: str) -> bool:
-        names = {name for vendor in self.config.catalog.vendors.values() for name in synonyms(vendor.key_name)}
-        keys = [Sought(Hidden(self._environ[name])) for name in names if name in self._environ]
-        return Forms(keys, self._known()).held_by(text) is not None
-
     def _way(self, plan: Plan) -> Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
+        self._keyless.look()
         tape = self._ready_tape(self.source_of(plan))
         if isinstance(tape, Tape):
             return replaying(tape)

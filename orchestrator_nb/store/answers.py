@@ -9,7 +9,7 @@ import itertools
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -38,8 +38,8 @@ class Found(NamedTuple):
 class Answers:
     """The answers of a store. Safe to use from several threads."""
 
-    def __init__(self, database: Database, *, keep_prompts: bool = True) -> None:
-        self._database, self._keep_prompts = database, keep_prompts
+    def __init__(self, database: Database, *, keep_prompts: bool = True, clean: Callable[[str], str] = str) -> None:
+        self._database, self._keep_prompts, self._clean = database, keep_prompts, clean
         self._numbers = numbers()
         self._lock = threading.Lock()
         self._unwritten: dict[tuple[str, str], tuple[int, str, float]] = {}
@@ -73,13 +73,13 @@ class Answers:
         row = self.row(request.key, response, good=good, durable=durable)
         if row is None:
             return None
-        self._database.put(request_row(request, keep=self._keep_prompts), row)
+        self._database.put(request_row(request, keep=self._keep_prompts, clean=self._clean), row)
         return int(row.values[0])
 
     def row(self, key: str, response: Response, *, good: bool = True, durable: bool = False) -> Row | None:
         """`put` for whoever hands the row over together with others, its number first; the answer is served from now on."""
         try:
-            written = canonical(response_record(response))
+            written = self._clean(canonical(response_record(response)))
         except ValueError:
             return None
         number, space = next(self._numbers), space_of(response)
@@ -114,6 +114,7 @@ def numbers() -> Iterator[int]:
     return itertools.count((secrets.randbits(38) << 24) + 1)
 
 
-def request_row(request: Request, *, keep: bool) -> Row:
-    """The question, under its key, which is its seal too; without its content when prompts are not to be kept."""
-    return Row("requests", (bytes.fromhex(request.key), request.canonical if keep else None))
+def request_row(request: Request, *, keep: bool, clean: Callable[[str], str] = str) -> Row:
+    """The question, under its key, which is its seal too; without its content when prompts are not to be kept, or when it holds a vendor's key."""
+    text = request.canonical if keep else None
+    return Row("requests", (bytes.fromhex(request.key), text if text is None or clean(text) == text else None))

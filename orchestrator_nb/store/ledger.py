@@ -58,11 +58,13 @@ class _Open:
 class Ledger:
     """Writes runs to a store and reads them back. Never waits for the disk, except in `ended` and where it says so.
 
-    ``keep_prompts`` False writes the questions' keys and no prompt or template variable. Every method may raise `StoreError`.
+    ``keep_prompts`` False writes the questions' keys and no prompt or template variable; ``clean`` takes vendors' keys out of a text. Every method may raise `StoreError`.
     """
 
-    def __init__(self, database: Database, answers: Answers, *, keep_prompts: bool = True) -> None:
-        self._database, self._answers, self._keep_prompts = database, answers, keep_prompts
+    def __init__(
+        self, database: Database, answers: Answers, *, keep_prompts: bool = True, clean: Callable[[str], str] = str
+    ) -> None:
+        self._database, self._answers, self._keep_prompts, self._clean = database, answers, keep_prompts, clean
         self._numbers = numbers()
         self._open: dict[str, _Open] = {}
         self._reading = Reading(database)
@@ -79,7 +81,8 @@ class Ledger:
         paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())
         run = _Open(next(self._numbers), durable=paid)
         self._open[run_id] = run
-        at, written = self._database.clock.wall(), canonical({**about, "items": len(planned), "durable": paid})
+        told = canonical({**about, "items": len(planned), "durable": paid})
+        at, written = self._database.clock.wall(), self._clean(told)
         self._database.put(Row("runs", (run.number, run_id, at, written, seal("runs", run_id, at, written)), paid))
         for number, item in enumerate(planned):
             self._database.put(*self._item_rows(run.number, number, item))
@@ -100,9 +103,9 @@ class Ledger:
         about = {"model": request.model.ref, "row": item.row, "repeat": item.repeat}
         if self._keep_prompts and item.inputs:
             about["inputs"] = [[str(name), shown(value)] for name, value in item.inputs.items()]  # in their order
-        written, key = canonical(about), request.key
+        written, key = self._clean(canonical(about)), request.key
         values = (run, number, written, seal("items", run, number, key, written), bytes.fromhex(key))
-        return request_row(request, keep=self._keep_prompts), Row("items", values)
+        return request_row(request, keep=self._keep_prompts, clean=self._clean), Row("items", values)
 
     def sent(
         self,
@@ -150,7 +153,7 @@ class Ledger:
         """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole."""
         run, key = self._of(run_id), call.item.request.key
         answer = self._answer_row(key, call, run)
-        written = canonical(_outcome(call, kept=answer is not None))
+        written = self._clean(canonical(_outcome(call, kept=answer is not None)))
         served = space_of(call.answer) if call.answer and call.source == "cache" else None
         digest = seal("calls", run.number, place, run.turn, key, written)
         kept = answer.values[0] if answer else None
@@ -169,7 +172,7 @@ class Ledger:
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
         run = self._open.pop(run_id, None) or self._of(run_id)
-        at, written = self._database.clock.wall(), canonical({**told, "totals": run.totals})
+        at, written = self._database.clock.wall(), self._clean(canonical({**told, "totals": run.totals}))
         self._database.put(Row("ends", (run.number, at, written, seal("ends", run.number, at, written)), run.durable))
         self._database.flush()
 

@@ -43,6 +43,7 @@ FLOORS = [
         "keyring",
         "vaulted",
         "tapes",
+        "keyless",
         "running",
         "literals",
         "unlocking",
