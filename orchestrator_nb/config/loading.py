@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -92,6 +93,8 @@ def _checked(config: Config, building: Building) -> Config:
     with building.part():
         if not building.unread:
             _require_known_model(config)
+    with building.part():
+        _require_lower_caps(config)
     return config
 
 
@@ -247,6 +250,24 @@ def _require_affordable_vault(config: Config) -> None:
         raise ConfigError(
             f"{TOO_MUCH_WORK} (passes: {passes.place}).", where=memory.place, key="vault.argon2_memory_kib"
         )
+
+
+def _require_lower_caps(config: Config) -> None:
+    """Raises `ConfigError` for a variable that lets more be spent than the user's own files do: a project's .env sets variables too."""
+    for key in sorted(projects.LOWERED):
+        found = config.why(key)
+        own = [origin for origin in found if origin.layer in {"system", "user", "profile"}]
+        if found[0].layer == "environment" and own and _raises(found[0].value, own[0].value):
+            raise ConfigError(
+                f"found {found[0].value}; a variable may only lower a cap that your own files set ({own[0].value}, {own[0].place}), "
+                "for a project's .env sets variables too; change it there.",
+                where=found[0].place,
+                key=key,
+            )
+
+
+def _raises(value: Decimal | None, most: Decimal | None) -> bool:
+    return most is not None and (value is None or value > most)
 
 
 def _require_known_model(config: Config) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import ZERO, Reservation, figures, refusal
+from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.spending import Room, Spending
 from orchestrator_nb.types import Clock
 
@@ -54,7 +55,7 @@ class Calendar:
 
 
 class Day:
-    """The day's cap (`orchestrator_nb.kernel.budget.Cap`). One for each session; used on its loop's thread. ``alone``: no other process counts in it."""
+    """The day's cap (`orchestrator_nb.kernel.budget.Cap`). One for each session; used on its loop's thread."""
 
     name = "limits.max_cost_day_usd"
 
@@ -65,9 +66,9 @@ class Day:
         self._room = Room(ZERO, ZERO)
 
     @property
-    def alone(self) -> bool:
-        """Whether the spending is in memory."""
-        return self._spending.database.path is None
+    def database(self) -> Database:
+        """Where it is kept."""
+        return self._spending.database
 
     @property
     def why(self) -> str:
