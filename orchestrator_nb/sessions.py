@@ -280,9 +280,9 @@ class Session:
             timeout_s=timeout_s or limits.run_timeout_s,
             stop=stop,
             stop_on_error=on_error == "stop",
-            progress=progress or _nothing,
+            progress=plan.listening(progress or _nothing),
             notices=self._told,
-            about={**self._told_of(plan), **(about or {})},
+            about={**self._told_of(plan), **plan.about, **(about or {})},
         )
         return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator_nb.calls import Delta, Event
 from orchestrator_nb.job import Job, Plan
+from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.kernel.portal import GRACE_S, TICK_S
 from orchestrator_nb.runs import Call
 
 if TYPE_CHECKING:
     from orchestrator_nb.sessions import Session
 
-Hear = Callable[[int, Event | Call], None]
-Wrap = Callable[[Hear], Hear]
 
-
-def pieces(
-    session: Session, plan: Plan, wrap: Wrap = lambda hear: hear, about: Mapping[str, Any] | None = None
-) -> Iterator[str]:
-    """Its text. ``wrap`` may listen too. Raises the call's error."""
+def pieces(session: Session, plan: Plan) -> Iterator[str]:
+    """Its text. Raises the call's error."""
     heard: queue.SimpleQueue[str | Call] = queue.SimpleQueue()
-    job = session.start(plan, progress=wrap(_telling(heard.put)), about=about)
+    job = session.start(plan, progress=_telling(heard.put))
     try:
         while isinstance(piece := _next(session, job, heard), str):
             yield piece
@@ -36,14 +32,10 @@ def pieces(
         job.wait(GRACE_S)
 
 
-async def apieces(
-    session: Session, plan: Plan, wrap: Wrap = lambda hear: hear, about: Mapping[str, Any] | None = None
-) -> AsyncIterator[str]:
+async def apieces(session: Session, plan: Plan) -> AsyncGenerator[str, None]:
     """The awaitable twin of `pieces`."""
     loop, heard = asyncio.get_running_loop(), asyncio.Queue[str | Call]()
-    job = session.start(
-        plan, progress=wrap(_telling(lambda piece: loop.call_soon_threadsafe(heard.put_nowait, piece))), about=about
-    )
+    job = session.start(plan, progress=_telling(lambda piece: loop.call_soon_threadsafe(heard.put_nowait, piece)))
     try:
         while isinstance(piece := await _anext(session, job, heard), str):
             yield piece
@@ -54,7 +46,7 @@ async def apieces(
         await asyncio.to_thread(job.wait, GRACE_S)
 
 
-def _telling(put: Callable[[str | Call], object]) -> Hear:
+def _telling(put: Callable[[str | Call], object]) -> Progress:
     def heard(_index: int, event: Event | Call) -> None:
         if isinstance(event, Delta):
             put(event.text)

@@ -11,6 +11,7 @@ import json
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +26,13 @@ from orchestrator_nb.conversations import MAIN, Outcome, Tree, Turn, checked_nam
 from orchestrator_nb.echoes import alternating, echoed, maker_of, unanswered
 from orchestrator_nb.errors import StoreError, UnknownModel, UserError
 from orchestrator_nb.job import Plan
+from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.messages import Message, Text, ToolResult
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.results.reply import Reply, reply_of
 from orchestrator_nb.runs import Call
 from orchestrator_nb.store.conversations import Conversations
-from orchestrator_nb.streaming import Hear, apieces, pieces
+from orchestrator_nb.streaming import apieces, pieces
 from orchestrator_nb.transcripts import to_markdown
 from orchestrator_nb.types import Clock
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = {".md": "markdown", ".markdown": "markdown", ".json": "json"}
 _GOOD: Final = {"stop", "length", "tool_calls", "pause"}
+ONE: Final = "a conversation goes on with one answer."
 MOST_BYTES: Final = 100_000_000
 """Of a file that is imported."""
 
@@ -55,30 +58,17 @@ class Following(Items):
         return (*super().notices, *self.told)
 
 
-@dataclass(frozen=True)
-class Next:
-    """A question that is ready to be asked. Whoever starts ``plan`` gives it `hearing` for its progress and ``about``."""
+def _listening(talk: Conversation, turn: Turn, hear: Progress) -> Progress:
+    """``hear``, after the tree was told."""
 
-    plan: Plan
-    turn: Turn
-    conversation: Conversation
+    def heard(index: int, news: Event | Call) -> None:
+        if isinstance(news, Started) and news.number == 1:
+            talk.add(turn)
+        elif isinstance(news, Call):
+            talk.add(ended(turn, news))
+        hear(index, news)
 
-    @property
-    def about(self) -> dict[str, str]:
-        """What stands with the run."""
-        return {"conversation": self.conversation.name, "turn": self.turn.id}
-
-    def hearing(self, hear: Hear) -> Hear:
-        """``hear``, after the tree was told."""
-
-        def heard(index: int, news: Event | Call) -> None:
-            if isinstance(news, Started) and news.number == 1:
-                self.conversation.add(self.turn)
-            elif isinstance(news, Call):
-                self.conversation.add(ended(self.turn, news))
-            hear(index, news)
-
-        return heard
+    return heard
 
 
 def ended(turn: Turn, call: Call) -> Turn:
@@ -142,28 +132,25 @@ class Conversation:
 
         Raises `ProviderError` or `UserError` when there is no answer; the tree then keeps what came, and the next question follows the turn before.
         """
-        following = self.next(prompt, model, system=system, **options)
-        return reply_of(self._session.run(following.plan, **_started(following)))
+        return reply_of(self._session.run(self.next(prompt, model, system=system, **options)))
 
     async def aask(self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any) -> Reply:
         """The awaitable twin of `ask`."""
-        following = self.next(prompt, model, system=system, **options)
-        return reply_of(await self._session.arun(following.plan, **_started(following)))
+        return reply_of(await self._session.arun(self.next(prompt, model, system=system, **options)))
 
     def stream(
         self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any
     ) -> Iterator[str]:
         """`ask`, piece by piece. Leaving the loop early stops the answer: what had arrived stands in the tree, beside the path."""
-        following = self.next(prompt, model, system=system, **options)
-        yield from pieces(self._session, following.plan, following.hearing, following.about)
+        yield from pieces(self._session, self.next(prompt, model, system=system, **options))
 
     async def astream(
         self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any
     ) -> AsyncIterator[str]:
         """The awaitable twin of `stream`."""
-        following = self.next(prompt, model, system=system, **options)
-        async for piece in apieces(self._session, following.plan, following.hearing, following.about):
-            yield piece
+        async with aclosing(apieces(self._session, self.next(prompt, model, system=system, **options))) as arriving:
+            async for piece in arriving:
+                yield piece
 
     def next(
         self,
@@ -175,7 +162,7 @@ class Conversation:
         cell: str | None = None,
         execution: str | None = None,
         **how: Any,
-    ) -> Next:
+    ) -> Plan:
         """The next question, checked and ready, without asking anything. ``cell`` and ``execution`` as in `conversations.Turn`. Raises `UserError`."""
         tree = self.tree
         parent = tree.stand(cell, execution)
@@ -203,7 +190,18 @@ class Conversation:
             cell=cell,
             execution=execution,
         )
-        return Next(replace(plan, items=_following(items, make, (*told, *self._news()))), turn, self)
+        return replace(
+            plan,
+            items=_following(items, make, (*told, *self._news())),
+            listening=partial(_listening, self, turn),
+            about={"conversation": self.name, "turn": turn.id},
+        )
+
+    def next_of(self, prompt: str, models: Sequence[str], **how: Any) -> Plan:
+        """`next` for a command that may name several models. Raises `UserError` when it does."""
+        if len(models) > 1 or any(sign in model for model in models for sign in "*?["):
+            raise UserError(f"{ONE} Name one model; ask others in conversations or branches of their own.")
+        return self.next(prompt, models[0] if models else None, **how)
 
     def _plan(self, prompt: str, model: str | None, system: str | None, how: Mapping[str, Any]) -> Plan:
         taken = {name: value for name, value in how.items() if name in _HOW}
@@ -211,8 +209,7 @@ class Conversation:
         plan = self._session.plan(prompt, [model] if model else [], system=system, options=options, **taken)
         if plan.size != 1:
             raise UserError(
-                f"a conversation goes on with one answer, and this means {plan.size:,} calls; "
-                "name one model, without --over, --grid and --repeat. Branches hold several answers: run it for each on its own."
+                f"{ONE} This means {plan.size:,} calls: leave --over, --grid and --repeat out, or ask in branches of their own."
             )
         return plan
 
@@ -315,10 +312,6 @@ _HOW: Final = frozenset(
     {"options", "over", "grid", "repeat", "schema", "json", "files", "namespace", "stream", "source"}
 )
 """What `Session.plan` takes besides prompt, models and system; every other keyword is a model's parameter."""
-
-
-def _started(following: Next) -> dict[str, Any]:
-    return {"progress": following.hearing(lambda _index, _news: None), "about": following.about}
 
 
 def _require_results(path: Sequence[Turn], results: Sequence[ToolResult]) -> None:

@@ -52,6 +52,7 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-f", "--file", "files", multiple=True, type=click.Path(path_type=Path), help="Attach text or an image."
         ),
+        click.option("-c", "--conversation", metavar="NAME", help="Go on with a conversation, with one model."),
         click.option("--max-parallel", type=click.IntRange(min=1), help="Calls at once."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole run."),
         click.option(
@@ -99,7 +100,8 @@ def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
     if how["fresh"]:
         how["source"] = _fresh(how["source"])
     over = _rows(how["over"]) if how["over"] else None
-    return session.plan(
+    plan = session.plan if how["conversation"] is None else session.conversation(how["conversation"]).next_of
+    return plan(
         prompt,
         how["models"],
         options=dict(how["options"]),

@@ -34,6 +34,7 @@ class Line:
     schema: str | None = None
     json: bool = False
     files: tuple[str, ...] = ()
+    conversation: str | None = None
     max_parallel: int | None = None
     timeout: float | None = None
     source: str | None = None
@@ -99,6 +100,11 @@ OPTIONS: Final = (
     ),
     Option(("--json",), (), "any valid JSON as the answer"),
     Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
+    Option(
+        ("-c", "--conversation"),
+        ("NAME",),
+        "go on with a conversation, with one model; running a cell again asks again from where that cell stood",
+    ),
     Option(("--fresh",), (), "ask anew, also what was asked before; the answer takes the old one's place in the store"),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),

@@ -84,7 +84,7 @@ def test_quotes_group_and_a_backslash_escapes_only_a_quote_or_itself():
         ("a.b << sonnet", "'a.b' is not a name"),
         ("class << sonnet", "'class' is not a name"),
         ("--freshest", "unknown option '--freshest'; did you mean '--fresh'?"),
-        ("-c talk", "unknown option '-c'"),
+        ("-c", "expected one argument"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_one_sentence(line, says):
