@@ -15,6 +15,7 @@ from orchestrator_nb.store.spending import Spending
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.types import Clock
 
+
 class Budgets:
     """``config`` tells the settings as they are now, ``store`` the session's store. Safe to use from several threads."""
 

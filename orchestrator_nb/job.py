@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from orchestrator_nb.catalog import ModelSpec
@@ -19,7 +20,7 @@ from orchestrator_nb.source import AnswersFrom
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be asked: a grid of items, not yet sent. ``items`` is lazy, or what is left of an earlier run; ``size`` counts without building. ``source`` is this cell's own, if it has one.
+    """What will be asked: a grid of items, not yet sent. ``items`` is lazy, or what is left of an earlier run; ``size`` counts without building. ``source`` and ``max_cost`` (USD) are this cell's own, if it has them.
 
     ``listening`` is put before whoever hears of the run's progress, and ``about`` stands with the run: a conversation remembers by them.
     """
@@ -29,6 +30,7 @@ class Plan:
     source: AnswersFrom | None = None
     listening: Callable[[Progress], Progress] = lambda hear: hear
     about: Mapping[str, Any] = field(default_factory=dict)
+    max_cost: Decimal | None = None
 
     @property
     def size(self) -> int:

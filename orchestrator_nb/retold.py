@@ -15,7 +15,7 @@ from orchestrator_nb.records import part_of
 from orchestrator_nb.runs import Call, Item, Run
 from orchestrator_nb.store.told import CallTold, RunTold
 
-NOT_ASKED: Final = frozenset({"cancelled", "skipped", "store"})
+NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
 """Kinds of errors that say nothing of the question: resuming asks these."""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator_nb.canonical import plain
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
+from orchestrator_nb.kernel.budget import Caps
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.recorded import Book, recorded
@@ -99,8 +100,9 @@ def asking(
     lease: Callable[[], AbstractContextManager[object]],
     cache: Cache | None,
     tape: TapeWriter | None,
+    caps: Caps | None = None,
 ) -> Way:
-    """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one. ``lease`` holds the run's keys."""
+    """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one. ``lease`` holds the run's keys, ``caps`` its money."""
 
     @asynccontextmanager
     async def way(parallel: int, tell: Tell, book: Book | None) -> AsyncIterator[Handler]:
@@ -112,7 +114,9 @@ def asking(
                 layer = taped(tape.add, clock)
             sent = recorded(book, line.worst) if book else None
             known = cache.layer(book.serve) if cache and book else None
-            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known))
+            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known, caps))
+            for notice in caps.notices if caps else ():
+                tell(notice)
 
     return way
 

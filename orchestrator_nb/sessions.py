@@ -16,12 +16,15 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
+from orchestrator_nb.budgets import Budgets
 from orchestrator_nb.calls import Event, Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
@@ -32,6 +35,7 @@ from orchestrator_nb.forecast import LOOK, Lookup, forecast
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
+from orchestrator_nb.kernel.budget import Budget, usd_of
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
@@ -90,6 +94,7 @@ class Session:
         self._keyless = Keyless(environ, lambda: self.config.catalog, self._known)
         self._tapes = Tapes(versions, self._keyless.held_by)
         self._history = History(lambda: self.config, self._clock, self._keyless.without)
+        self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
         self.talks = Talks(self, self._clock)
 
     @classmethod
@@ -209,10 +214,11 @@ class Session:
         namespace: Mapping[str, Any] | None = None,
         stream: bool = True,
         source: str | None = None,
+        max_cost: float | str | Decimal | None = None,
     ) -> Plan:
         """The grid rows of ``over`` × ``grid`` × ``models`` × ``repeat``, checked and ready, without asking anything.
 
-        ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``.
+        ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``. ``max_cost`` is the most that it may cost, in USD: what does not fit is not asked.
         Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero, an unknown source.
         """
         wish = _answers_from(source) if source is not None else None
@@ -231,7 +237,7 @@ class Session:
             variables=namespace,
             stream=stream,
         )
-        return Plan(items, specs, wish)
+        return Plan(items, specs, wish, max_cost=None if max_cost is None else usd_of(max_cost))
 
     def models(self, patterns: Sequence[str] = ()) -> tuple[ModelSpec, ...]:
         """The models that names and globs mean, each once, in that order; the default model when there are none."""
@@ -259,14 +265,15 @@ class Session:
         timeout_s: float | None = None,
         on_error: OnError = "return",
         about: Mapping[str, Any] | None = None,
+        max_cost: float | str | Decimal | None = None,
     ) -> Job:
-        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run.
-        ``about`` (JSON) is kept with the run: notebook, cell.
+        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run, which may cost
+        ``max_cost`` USD (else what the plan says). ``about`` (JSON) is kept with the run: notebook, cell.
 
         Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
         when a tape cannot be used.
         """
-        way, limits = self._way(plan), self.config.settings.limits
+        way, limits = self._way(plan, max_cost), self.config.settings.limits
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
         stop = Stop()
@@ -329,6 +336,13 @@ class Session:
         show()
         if why := self.vault.reopen():
             keys.give_up(why)
+
+    def budget(self, usd: float | str | Decimal) -> AbstractContextManager[Budget]:
+        """``with session.budget(usd=1) as budget:`` — what is asked in the block may cost so much in all; it counts in the budgets around it too.
+
+        ``budget.spent`` and ``budget.left`` are USD; an attempt whose cost nobody knows counts at its worst. Raises `UserError` for what is no amount.
+        """
+        return self._budgets.open(usd_of(usd))
 
     # What was
 
@@ -405,6 +419,7 @@ class Session:
         self.simulate(False)
         self._portal.close()
         self._history.close()
+        self._budgets.close()
         with self._lock:
             self._lock_vault()
 
@@ -511,7 +526,7 @@ class Session:
         path = (self.config.cwd or Path.cwd()) / source.tape
         return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
 
-    def _way(self, plan: Plan) -> Way:
+    def _way(self, plan: Plan, max_cost: object = None) -> Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
         self._keyless.look()
         tape = self._ready_tape(self.source_of(plan))
@@ -521,7 +536,8 @@ class Session:
         names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
         cache = self._history.cache if self.source_of(plan).mode == "auto" else None
         lease = partial(self.vault.vault.lease, names)
-        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape)
+        caps = self._budgets.of_run(plan.max_cost if max_cost is None else usd_of(max_cost))
+        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape, caps=caps)
 
     async def _run(self, running: Running) -> Run:
         self.last = await running.run()
@@ -529,7 +545,7 @@ class Session:
 
     def _told(self) -> Iterator[str]:
         """What the user should know at a run's end of what it leaned on."""
-        yield from (*self.config.notices, *self.vault.notices, *self._history.untold())
+        yield from (*self.config.notices, *self.vault.notices, *self._history.untold(), *self._budgets.untold())
 
     def _told_of(self, plan: Plan) -> dict[str, Any]:
         keep = self.config.settings.store.keep_prompts == "full"

@@ -45,6 +45,7 @@ FLOORS = [
         "tapes",
         "keyless",
         "running",
+        "budgets",
         "literals",
         "unlocking",
         "binding",
