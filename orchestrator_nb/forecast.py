@@ -28,7 +28,7 @@ from orchestrator_nb.store.tape import Tape
 
 LOOK: Final = 20_000
 """Calls that are looked at one by one; of a larger grid, as many taken at random."""
-GLANCE: Final = 2_000
+GLANCE: Final = 10_000
 """The same for a line above a grid that is about to be asked: it is there in a moment."""
 _MODELS_NAMED: Final = 4
 
@@ -67,7 +67,8 @@ def forecast(plan: Plan, lookup: Lookup, pricer: Pricing, *, look: int = LOOK) -
         for ref, part in asked.items()
     ]
     shares = tuple(part.share for part in reckoned)
-    return Estimate(shares, str(lookup.source), lookup.simulated, (*told, *_assumptions(reckoned, asked)))
+    told += _assumptions(reckoned, asked)
+    return Estimate(shares, str(lookup.source), lookup.simulated, len(items) < plan.size, tuple(told))
 
 
 def _looked_at(items: Sequence[Item], look: int) -> Sequence[Item]:

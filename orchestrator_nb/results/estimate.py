@@ -62,12 +62,14 @@ class Estimate:
     """What a plan will take. ``new`` calls are asked, ``cached`` are answered from the store, ``replayed`` from a tape; tokens and USD are those of the new ones.
 
     ``usd`` is without the models in ``unknown``, whose price nobody knows, and ``None`` when that is all of them. ``simulated``: the simulator answers, and
-    the amounts are what the models would cost. ``assumptions`` are sentences: what the figures lean on.
+    the amounts are what the models would cost. ``sampled``: of a very large grid some calls were looked at, so that counts are not exact.
+    ``assumptions`` are sentences: what the figures lean on.
     """
 
     shares: tuple[Share, ...]
     source: str = "auto"
     simulated: bool = False
+    sampled: bool = False
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -158,7 +160,9 @@ def _total(parts: Iterable[Tokens]) -> Tokens:
 
 def _counts(estimate: Estimate) -> str:
     named = {"new": estimate.new, "cached": estimate.cached, "replayed": estimate.replayed, "not on the tape": estimate.missing}  # fmt: skip
-    return f"{count(estimate.calls, 'call')}: {', '.join(f'{number:,} {name}' for name, number in named.items() if number)}"
+    about = "about " if estimate.sampled and sum(map(bool, named.values())) > 1 else ""
+    listed = ", ".join(f"{about}{number:,} {name}" for name, number in named.items() if number)
+    return f"{count(estimate.calls, 'call')}: {listed}"
 
 
 def _amounts(estimate: Estimate) -> Iterator[str]:
