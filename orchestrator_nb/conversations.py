@@ -153,7 +153,7 @@ class Tree:
         A cell that asks for the first time goes on at the head, and so does one that asks several times at one press of its button. One that runs again goes
         where it stood: after the turn that it followed first; or, if the cell of that turn was run again too, after its newest answer on the current path.
         """
-        first = next((turn for turn in self.turns.values() if cell is not None and turn.cell == cell), None)
+        first = self._first(cell)
         if first is None or self._in(execution):
             return self.head
         if first.parent is None:
@@ -161,6 +161,15 @@ class Tree:
         before = self.turns[first.parent].cell
         again = [turn.id for turn in self.current if before is not None and before != cell and turn.cell == before]
         return again[-1] if again else first.parent
+
+    def branch_of(self, parent: str | None, cell: str | None) -> str:
+        """The branch that a question of this cell belongs to, given where it stands: the current one, or that of its first time where it goes back to another path."""
+        first = self._first(cell)
+        here = parent is None or any(turn.id == parent for turn in self.current)
+        return self.branch if here or first is None else first.branch
+
+    def _first(self, cell: str | None) -> Turn | None:
+        return next((turn for turn in self.turns.values() if cell is not None and turn.cell == cell), None)
 
     def _in(self, execution: str | None) -> bool:
         return execution is not None and any(turn.execution == execution for turn in self.turns.values())

@@ -185,7 +185,7 @@ class Conversation:
             maker=maker_of(first.model),
             system=system,
             params=plain(first.params.given),
-            branch=tree.branch,
+            branch=tree.branch_of(parent, cell),
             at=self._talks.clock.wall(),
             cell=cell,
             execution=execution,
@@ -302,6 +302,8 @@ class Conversation:
             self._store.put(self.name, event)
         except StoreError as error:
             self._untold = (f"{error} Until then this conversation is kept in memory only.",)
+        except (ValueError, RecursionError):
+            self._untold = ("A turn holds what no JSON can hold, so it is kept in memory only.",)
 
     def _news(self) -> tuple[str, ...]:
         told, self._untold = self._untold, ()
