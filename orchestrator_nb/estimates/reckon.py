@@ -94,7 +94,7 @@ def answering_names(id_: str, answered: Sequence[str], siblings: Sequence[str]) 
         return tuple(dict.fromkeys(answered))
     stem = id_.removesuffix(MOVING)
     numbered = [
-        name for name in siblings if stem != id_ and name.startswith(f"{stem}-") and name[len(stem) + 1].isdigit()
+        name for name in siblings if stem != id_ and name.startswith(f"{stem}-") and name[len(stem) + 1 :][:1].isdigit()
     ]
     return (id_, *numbered)
 
