@@ -52,7 +52,7 @@ class Line:
             *([paused(gate)] if gate else []),  # outside of retry: what was not sent is no attempt
             retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
         ]
-        self._inner: list[Layer] = [  # between them the caps: each attempt counts, and who waits for money holds no place
+        self._inner: list[Layer] = [  # between them the caps: who waits for money holds no place
             limiter.layer,  # a place and the rate, for each attempt
             self.breaker.layer,  # judges at the moment of sending, also for those who queued
         ]

@@ -55,6 +55,7 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option("-c", "--conversation", metavar="NAME", help="Go on with a conversation, with one model."),
         click.option("--max-parallel", type=click.IntRange(min=1), help="Calls at once."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole run."),
+        click.option("--max-cost", metavar="USD", help="The most that it may cost; what does not fit is not asked."),
         click.option(
             "--source",
             metavar="SOURCE",
@@ -115,7 +116,7 @@ def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
     """The run, and whether the user interrupted it: what was finished by then is in it."""
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
     _announce(session, plan)
-    job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
+    job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
     try:
         return job.result(), False
     except KeyboardInterrupt:

@@ -108,14 +108,15 @@ def cost(by: By, as_json: bool) -> None:
 @click.argument("run", default="last")
 @click.option("--errors", is_flag=True, help="Ask failed calls again too; their rows stay until they succeed.")
 @click.option("--simulate", is_flag=True, help="Ask the simulator: for a run that it began.")
-def resume(run: str, errors: bool, simulate: bool) -> None:
+@click.option("--max-cost", metavar="USD", help="The most that it may cost.")
+def resume(run: str, errors: bool, simulate: bool, max_cost: str | None) -> None:
     """Ask only for what a run has no answer to."""
     from orchestrator_nb.results.summary import summary  # as above
 
     with open_session() as session:
         if simulate:
             session.simulate(True)
-        done = session.run(session.rest(run, errors=errors))
+        done = session.run(session.rest(run, errors=errors), max_cost=max_cost)
     click.echo(for_shell(summary(done).text))
     sys.exit(1 if any(call.error for call in done.calls) else 0)
 

@@ -12,6 +12,7 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, Literal, NoReturn
 
 from orchestrator_nb.errors import UserError
@@ -37,6 +38,7 @@ class Line:
     conversation: str | None = None
     max_parallel: int | None = None
     timeout: float | None = None
+    max_cost: Decimal | None = None
     source: str | None = None
     fresh: bool = False
     on_error: OnError = "continue"
@@ -70,6 +72,17 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"takes seconds above 0, not {text!r}")
     return seconds
+
+
+def usd(text: str) -> Decimal:
+    """An amount, as argparse takes it."""
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except ArithmeticError:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise argparse.ArgumentTypeError(f"takes an amount in USD such as 0.50, not {text!r}")
+    return amount
 
 
 ON_ERROR: Final[tuple[OnError, ...]] = ("return", "continue", "stop")
@@ -108,6 +121,7 @@ OPTIONS: Final = (
     Option(("--fresh",), (), "ask anew, also what was asked before; the answer takes the old one's place in the store"),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
+    Option(("--max-cost",), ("USD",), "the most that the cell may cost; what does not fit is not asked", {"type": usd}),
     Option(
         ("--source",),
         ("SOURCE",),

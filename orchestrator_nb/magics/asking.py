@@ -67,6 +67,7 @@ def start(plan: Plan, line: Line, session: Session, shell: Shell) -> Asked:
         progress=screen.hear,
         parallel=line.max_parallel,
         timeout_s=line.timeout,
+        max_cost=line.max_cost,
         on_error=line.on_error,
         about=place_of(shell),
     )

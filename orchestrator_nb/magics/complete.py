@@ -220,7 +220,7 @@ _LONGER: Final[Mapping[str, Callable[[list[str], Known], Suggestions]]] = {
     "runs": _past({"": ("--days",), "--days": ()}),
     "show": _past({"": ("last",)}),
     "cost": _past({"": ("--by",), "--by": ("model", "day", "run", "notebook")}),
-    "resume": _past({"": ("last", "--errors", "--yes")}),
+    "resume": _past({"": ("last", "--errors", "--yes", "--max-cost")}),
 }
 """Commands of several words."""
 

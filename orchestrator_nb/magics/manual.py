@@ -36,7 +36,7 @@ COMMANDS: Final = (
     Command("cost", "cost [--by model|day|run|notebook]", "what was billed, possibly billed, and saved"),
     Command(
         "resume",
-        "resume [RUN] [--errors] [--yes]",
+        "resume [RUN] [--errors] [--yes] [--max-cost USD]",
         "ask only for what a run has no answer to; --errors asks failed calls too, which keep their rows until they succeed",
     ),
     Command(
