@@ -76,15 +76,21 @@ class Answers:
         self._database.put(request_row(request, keep=self._keep_prompts, clean=self._clean), row)
         return int(row.values[0])
 
-    def row(self, key: str, response: Response, *, good: bool = True, durable: bool = False) -> Row | None:
-        """`put` for whoever hands the row over together with others, its number first; the answer is served from now on."""
+    def row(
+        self, key: str, response: Response, *, good: bool = True, durable: bool = False, recorded: float | None = None
+    ) -> Row | None:
+        """`put` for whoever hands the row over together with others, its number first; the answer is served from now on.
+
+        One that was ``recorded`` at some time is known by what it says: however often it is replayed, it is kept once.
+        """
         try:
             written = self._clean(canonical(response_record(response)))
         except ValueError:
             return None
-        number, space = next(self._numbers), space_of(response)
-        served, at = int(good and whole(response)), self._database.clock.wall()
+        space, served = space_of(response), int(good and whole(response))
+        at = self._database.clock.wall() if recorded is None else recorded
         digest = seal("answers", key, space, served, at, written)
+        number = next(self._numbers) if recorded is None else _number_of(digest, recorded)
         values = (number, space, served, at, written, digest, bytes.fromhex(key))
         if not served:
             return Row("answers", values, durable)
@@ -112,6 +118,11 @@ def space_of(response: Response) -> Space:
 def numbers() -> Iterator[int]:
     """Row numbers that no other process hands out: a block of 2**24 at a random place, in order, so that rows stand side by side."""
     return itertools.count((secrets.randbits(38) << 24) + 1)
+
+
+def _number_of(digest: bytes, at: float) -> int:
+    """The row number of a recorded answer: follows from its seal, is below zero, where `numbers` gives none, and rows of one time stand side by side."""
+    return (int(at) % 2**30 << 32 | int.from_bytes(digest[:4], "big")) - 2**62
 
 
 def request_row(request: Request, *, keep: bool, clean: Callable[[str], str] = str) -> Row:

@@ -110,10 +110,19 @@ def entry_of(record: Any) -> Entry:
 
 def _answer_of(record: Any) -> Response:
     response = response_of(record)
-    counts = (count for name in response.usage.__slots__ if (count := getattr(response.usage, name)) is not None)
-    money = (usd for usd in (response.cost.usd, response.cost_reported) if usd is not None)
-    if not all(map(_is_number, counts)) or not all(-_MOST < usd < _MOST for usd in money):
-        raise ValueError("its tokens or its cost are beyond measure.")
+    used = response.usage
+    figures = (
+        used.input,
+        used.output,
+        used.cached,
+        used.written,
+        used.reasoning,
+        response.cost.usd,
+        response.cost_reported,
+    )
+    for figure in figures:
+        if figure is not None and not -_MOST < figure < _MOST:
+            raise ValueError("its tokens or its cost are beyond measure.")
     return response
 
 

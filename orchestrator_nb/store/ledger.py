@@ -166,8 +166,10 @@ class Ledger:
         """A cached answer stands here already; a replayed one is kept for its run's sake, and served to nobody."""
         if call.answer is None or call.source == "cache":
             return None
-        good = call.error is None and call.source != "replay"
-        return self._answers.row(key, call.answer, good=good, durable=run.durable)
+        if call.source == "replay":
+            recorded = call.started_at or 0.0
+            return self._answers.row(key, call.answer, good=False, durable=run.durable, recorded=recorded)
+        return self._answers.row(key, call.answer, good=call.error is None, durable=run.durable)
 
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
