@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator_nb.calls import Event, Request, Response, Started
+from orchestrator_nb.calls import Event, Request, Response, Started, Tool
 from orchestrator_nb.canonical import plain
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.chats import tree_of
@@ -128,7 +128,7 @@ class Conversation:
 
     def ask(self, prompt: str, model: str | None = None, *, system: str | None = None, **options: Any) -> Reply:
         """Ask the next question. ``model`` and ``system`` stay as they were in the turn before if they are not given; ``options`` are parameters (``temperature=0``)
-        and what `Session.plan` takes (``files``, ``schema``, ``source``, …), and ``results`` of tools that the last answer called.
+        and what `Session.plan` takes (``files``, ``schema``, ``source``, …), ``tools`` that the model may call, and ``results`` of those that the last answer called.
 
         Raises `ProviderError` or `UserError` when there is no answer; the tree then keeps what came, and the next question follows the turn before.
         """
@@ -158,6 +158,7 @@ class Conversation:
         model: str | None = None,
         *,
         system: str | None = None,
+        tools: Sequence[Tool] = (),
         results: Sequence[ToolResult] = (),
         cell: str | None = None,
         execution: str | None = None,
@@ -172,11 +173,11 @@ class Conversation:
         inherited = path[-1].system if path and system is None else None
         items = plan.items
         assert isinstance(items, Items)  # noqa: S101  # a plan made of a prompt
-        first = items[0].request
+        first = _with_tools(items[0].request, tools)
         question = _question(first.messages, results, spoken=bool(prompt.strip()))
         system = first.system if inherited is None else inherited
         before, told = echoed(path, first.model, system)
-        make = partial(_request, items.make, alternating((*before, *question)), system)
+        make = partial(_request, items.make, alternating((*before, *question)), system, tools)
         turn = Turn(
             secrets.token_hex(4),
             parent,
@@ -336,10 +337,14 @@ def _question(messages: Sequence[Message], results: Sequence[ToolResult], *, spo
 
 
 def _request(
-    make: Callable[..., Request], messages: tuple[Message, ...], system: str | None,
+    make: Callable[..., Request], messages: tuple[Message, ...], system: str | None, tools: Sequence[Tool],
     model: ModelSpec, _messages: object, _system: object, **how: Any,
 ) -> Request:  # fmt: skip
-    return make(model, messages, system, **how)
+    return _with_tools(make(model, messages, system, **how), tools)
+
+
+def _with_tools(request: Request, tools: Sequence[Tool]) -> Request:
+    return replace(request, params=replace(request.params, tools=tuple(tools))) if tools else request
 
 
 def _following(items: Items, make: Callable[..., Request], told: tuple[str, ...]) -> Following:
