@@ -21,6 +21,7 @@ def session(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": str(home)}) as opened:
         opened.simulate(True)
+        opened.simulator._world.lively = False  # at once
         yield opened
 
 
