@@ -35,7 +35,6 @@ class Outcome:
 
     seed: int
     history: str
-    thinks: bool
     estimate: object
     cost: float
     cached: int
@@ -101,11 +100,9 @@ def outcome(home, environ, seed):
         estimate = session.estimate(plan)
         run = session.run(plan)
     answers = [call.answer for call in run.calls if call.answer and call.source == "live"]
-    thinks = any(answer.usage.reasoning for answer in answers)
     return Outcome(
         seed,
         history,
-        thinks,
         estimate,
         float(sum(answer.cost.usd for answer in answers)),
         sum(call.source == "cache" for call in run.calls),
