@@ -186,3 +186,48 @@ def test_a_budget_is_the_session_s_own(opened):
     one, other = opened(), opened()
     with one.budget(usd=0):
         assert other.ask("How?", "lab/one").text
+
+
+# The faces
+
+
+def onb(home, *words):
+    environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(home)}
+    command = [sys.executable, "-m", "orchestrator_nb", *words]
+    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_in_the_shell(home, lab):
+    asked = onb(home, "ask", "How?", "-m", "lab/one", "--max-cost", "0.1", "--json")
+    assert asked.returncode == 1
+    assert '"error_kind":"budget"' in asked.stdout
+    assert "1 over budget" in asked.stderr
+    assert "onb runs resume" in asked.stderr
+    assert lab.asked == []
+    resumed = onb(home, "runs", "resume", "--max-cost", "$1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert lab.asked == ["How?"]
+    assert "an amount in USD" in onb(home, "ask", "How?", "-m", "lab/one", "--max-cost", "much").stderr
+
+
+def test_in_a_cell(home, lab, opened, monkeypatch, capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from orchestrator_nb import sessions
+    from orchestrator_nb.magics.extension import load, unload
+
+    session = opened()
+    monkeypatch.setattr(sessions, "session", lambda: session)
+    shell = InteractiveShell()
+    load(shell)
+    try:
+        over = shell.run_cell("%%llm some << lab/one --max-cost 0.1\nHow?")
+        assert isinstance(over.error_in_exec, LimitError)
+        assert "(--max-cost)" in str(over.error_in_exec)
+        assert shell.user_ns["some"]["error_kind"].tolist() == ["budget"]
+        assert "lab/one · over budget" in capsys.readouterr().out
+        shell.run_cell("rest = %llm resume --max-cost 1").raise_error()
+        assert shell.user_ns["rest"]["text"].notna().all()
+        assert "an amount in USD" in str(shell.run_cell("%%llm lab/one --max-cost -1\nHow?").error_in_exec)
+    finally:
+        unload(shell)
