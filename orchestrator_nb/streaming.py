@@ -23,10 +23,12 @@ def pieces(session: Session, plan: Plan) -> Iterator[str]:
     heard: queue.SimpleQueue[str | Call] = queue.SimpleQueue()
     job = session.start(plan, progress=_telling(heard.put))
     try:
+        some = False
         while isinstance(piece := _next(session, job, heard), str):
+            some = True
             yield piece
-        if piece.error:
-            raise piece.error
+        if rest := _rest(piece, some):
+            yield rest
     finally:
         job.stop()
         job.wait(GRACE_S)
@@ -37,13 +39,22 @@ async def apieces(session: Session, plan: Plan) -> AsyncGenerator[str, None]:
     loop, heard = asyncio.get_running_loop(), asyncio.Queue[str | Call]()
     job = session.start(plan, progress=_telling(lambda piece: loop.call_soon_threadsafe(heard.put_nowait, piece)))
     try:
+        some = False
         while isinstance(piece := await _anext(session, job, heard), str):
+            some = True
             yield piece
-        if piece.error:
-            raise piece.error
+        if rest := _rest(piece, some):
+            yield rest
     finally:
         job.stop()
         await asyncio.to_thread(job.wait, GRACE_S)
+
+
+def _rest(call: Call, some: bool) -> str:
+    """The text of a server that gave it in one, though it was asked for a stream. Raises the call's error."""
+    if call.error:
+        raise call.error
+    return call.response.text if call.response and not some else ""
 
 
 def _telling(put: Callable[[str | Call], object]) -> Progress:

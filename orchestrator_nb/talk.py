@@ -230,11 +230,13 @@ class Conversation:
         """Begin the branch ``new`` after the turn ``at`` (its id or the beginning of one; ``None``: at the very beginning), and go there. Raises `UserError`."""
         with self._lock:
             self._move(self.tree.branched(at, new))
+            self._settle()
 
     def switch(self, branch: str) -> None:
         """Go to a branch, or to a turn by its id: the next question follows it. Raises `UserError`."""
         with self._lock:
             self._move(self.tree.switched(branch))
+            self._settle()
 
     def _move(self, tree: Tree) -> None:
         self._tree = tree
@@ -273,6 +275,7 @@ class Conversation:
             self._tree = tree
             for event in events_of(tree):
                 self._write(event)
+            self._settle()
 
     # The store
 
@@ -305,6 +308,11 @@ class Conversation:
             self._untold = (f"{error} Until then this conversation is kept in memory only.",)
         except (ValueError, RecursionError):
             self._untold = ("A turn holds what no JSON can hold, so it is kept in memory only.",)
+
+    def _settle(self) -> None:
+        """Wait for the disk. Raises `StoreError`."""
+        if self._store is not None:
+            self._store.database.flush()
 
     def _news(self) -> tuple[str, ...]:
         told, self._untold = self._untold, ()
