@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import project as projects
@@ -254,20 +254,42 @@ def _require_affordable_vault(config: Config) -> None:
 
 def _require_lower_caps(config: Config) -> None:
     """Raises `ConfigError` for a variable that lets more be spent than the user's own files do: a project's .env sets variables too."""
-    for key in sorted(projects.LOWERED):
-        found = config.why(key)
-        own = [origin for origin in found if origin.layer in {"system", "user", "profile"}]
-        if found[0].layer == "environment" and own and _raises(found[0].value, own[0].value):
+    own = {origin.key: origin for origin in _own_caps(config)}
+    variables = [layer.values for layer in config.layers if layer.name == "environment"]
+    for key, origin in ((key, origin) for values in variables for key, origin in values.items()):
+        if (cap := _evaded(key, origin.value, own)) is not None:
             raise ConfigError(
-                f"found {found[0].value}; a variable may only lower a cap that your own files set ({own[0].value}, {own[0].place}), "
+                f"a variable may not let more be spent than the cap in your own files allows ({cap.value}, {cap.place}), "
                 "for a project's .env sets variables too; change it there.",
-                where=found[0].place,
+                where=origin.place,
                 key=key,
             )
 
 
-def _raises(value: Decimal | None, most: Decimal | None) -> bool:
-    return most is not None and (value is None or value > most)
+def _own_caps(config: Config) -> Iterator[_Own]:
+    for key in sorted(projects.LOWERED):
+        for origin in config.why(key):
+            if origin.layer in {"system", "user", "profile"}:
+                if origin.value is not None:
+                    yield _Own(key, origin.value, origin.place)
+                break
+
+
+class _Own(NamedTuple):
+    """A cap that the user's files set, and where."""
+
+    key: str
+    value: Decimal
+    place: str
+
+
+def _evaded(key: str, value: Any, own: Mapping[str, _Own]) -> _Own | None:
+    """The cap that would not hold any more: it is raised, or what counts in it is called cheaper, or not written down for the other processes."""
+    if key in own:
+        return own[key] if value is None or value > own[key].value else None
+    if key.startswith("prices."):
+        return next(iter(own.values()), None)
+    return own.get("limits.max_cost_day_usd") if key == "store.enabled" and not value else None
 
 
 def _require_known_model(config: Config) -> None:

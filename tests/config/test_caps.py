@@ -55,9 +55,18 @@ def test_a_variable_may_lower_it_and_never_raise_it(home, key):
     path = home.user(sets(key, 2))
     assert value(home, key, environ={variable(key): "1"}) == 1
     for amount in ("3", "null"):
-        with pytest.raises(ConfigError, match=r"a variable may only lower a cap that your own files set \(2, ") as failure:  # fmt: skip
+        with pytest.raises(ConfigError, match=r"a variable may not let more be spent than the cap in your own files allows \(2, ") as failure:  # fmt: skip
             home.load(environ={variable(key): amount})
         assert str(path) in str(failure.value)
+
+
+@pytest.mark.parametrize(("name", "text"), [("PRICES__GPT", "{input: 0, output: 0}"), ("STORE__ENABLED", "false")])
+def test_nor_may_a_variable_evade_it(home, name, text):
+    environ = {f"ORCHESTRATOR_NB_{name}": text}
+    home.load(environ=environ)
+    home.user(sets("limits.max_cost_day_usd", 2))
+    with pytest.raises(ConfigError, match="a variable may not let more be spent"):
+        home.load(environ=environ)
 
 
 @pytest.mark.parametrize("amount", ["-1", ".inf", "a lot"])
