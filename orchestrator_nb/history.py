@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args, overload
 
+from orchestrator_nb.calls import Request
 from orchestrator_nb.catalog import Catalog, ModelSpec
 from orchestrator_nb.config import Config
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
+from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.retold import NOT_ASKED, call_of, request_of, run_of
 from orchestrator_nb.runs import Call, Item, Run
 from orchestrator_nb.store.ledger import Ledger
@@ -93,7 +95,7 @@ class History:
         if wanted is not None:
             path, keep_prompts, _ = wanted
             self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full", clean=self._clean)
-            self._cache = Cache(self._store.answers, self._clock)
+            self._cache = Cache(self._store.answers, self._clock, _left_out)
             self._untold.extend(self._store.database.notices)
         self._wanted = wanted
 
@@ -182,6 +184,10 @@ class History:
         if store.database.problem is None:
             store.database.flush()
         return store.ledger
+
+
+def _left_out(request: Request) -> Collection[str]:
+    return PROVIDERS[request.model.vendor.kind].encode(request).notices
 
 
 def _is_open(place: CallTold) -> bool:

@@ -14,7 +14,7 @@ from orchestrator_nb.canonical import plain
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
 from orchestrator_nb.kernel.budget import Caps
-from orchestrator_nb.kernel.cached import Cache
+from orchestrator_nb.kernel.cached import Cache, Within
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.recorded import Book, recorded
 from orchestrator_nb.kernel.taped import taped, written
@@ -113,7 +113,7 @@ def asking(
                 await stack.enter_async_context(written(tape, clock, tell))
                 layer = taped(tape.add, clock)
             sent = recorded(book, line.worst) if book else None
-            known = cache.layer(book.serve) if cache and book else None
+            known = cache.layer(book.serve) if cache and book else Within().layer if tape else None
             yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known, caps))
             for notice in caps.notices if caps else ():
                 tell(notice)
