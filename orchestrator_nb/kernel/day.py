@@ -55,13 +55,13 @@ class Calendar:
 
 
 class Day:
-    """The day's cap (`orchestrator_nb.kernel.budget.Cap`). One for each session; used on its loop's thread."""
+    """The day's cap (`orchestrator_nb.kernel.budget.Cap`). One for each session; used on its loop's thread. ``calendar`` tells the day."""
 
     name = "limits.max_cost_day_usd"
 
     def __init__(self, limit: Decimal, spending: Spending, clock: Clock, calendar: Calendar | None = None) -> None:
         self.limit = limit
-        self._spending, self._clock, self._calendar = spending, clock, calendar or Calendar(clock)
+        self._spending, self._clock, self.calendar = spending, clock, calendar or Calendar(clock)
         self._queue, self._news = asyncio.Lock(), asyncio.Event()
         self._room = Room(ZERO, ZERO)
 
@@ -73,7 +73,7 @@ class Day:
     @property
     def why(self) -> str:
         """The figures when it was last looked at, and when the next day begins."""
-        minutes = round(self._calendar.left_s / 60)
+        minutes = round(self.calendar.left_s / 60)
         told = figures(self, self._room.spent, self._room.in_flight)
         return f"{told}; the next day begins in {minutes // 60} h {minutes % 60:02d} min (00:00 UTC)"
 
@@ -91,7 +91,7 @@ class Day:
 
     async def _tried(self, worst: Decimal) -> Reservation | None:
         """The reservation, or ``None`` when it is worth waiting."""
-        future = self._spending.reserve(self._calendar.today, worst, self.limit)
+        future = self._spending.reserve(self.calendar.today, worst, self.limit)
         try:
             self._room = room = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:

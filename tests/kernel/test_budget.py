@@ -390,7 +390,7 @@ def test_the_day_s_cap_holds_for_many_at_once(spending, clock, grid):
     share, refused = asyncio.run(real(1))
     assert 0.95 <= share <= 1
     assert refused
-    spent = spending.so_far(days[0]._calendar.today)
+    spent = spending.so_far(days[0].calendar.today)
     assert spent.in_flight == 0
     assert 0.95 <= spent.spent / days[0].limit <= 1
 
@@ -451,14 +451,14 @@ def test_a_call_cancelled_while_its_reservation_is_written_gives_it_back(spendin
     day = asyncio.run(run())
     spending.database.flush()
     spending.database.flush()  # the giving back itself
-    room = spending.so_far(day._calendar.today)
+    room = spending.so_far(day.calendar.today)
     assert (room.spent, room.in_flight) == (0, 0)
 
 
 def test_who_waits_for_another_process_looks_again(spending, clock):
     async def run():
         day = Day(USD("0.01"), spending, clock, calendar(clock))
-        theirs = await asyncio.wrap_future(spending.reserve(day._calendar.today, USD("0.01"), USD("0.01")))
+        theirs = await asyncio.wrap_future(spending.reserve(day.calendar.today, USD("0.01"), USD("0.01")))
         told = []
         task = asyncio.create_task(day.reserve(USD("0.008"), lambda: told.append("waits")))
         for _ in range(3):
@@ -476,7 +476,7 @@ def test_who_waits_for_another_process_looks_again(spending, clock):
     held.settle(USD("0.002"))
     held.settle(None)
     spending.database.flush()
-    assert spending.so_far(day._calendar.today).spent == USD("0.003")
+    assert spending.so_far(day.calendar.today).spent == USD("0.003")
 
 
 # Amounts

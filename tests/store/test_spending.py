@@ -149,43 +149,54 @@ def test_in_memory_it_works_the_same(clock):
 # Four processes at once
 
 SPENDER = """
-import random, sys, time
+import asyncio, random, sys, time
 from decimal import Decimal
+from pathlib import Path
+
 from orchestrator_nb.kernel.clock import SystemClock
+from orchestrator_nb.kernel.day import Day
+from orchestrator_nb.errors import LimitError
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.spending import Spending
 
 path, seed, limit, how, until = sys.argv[1:]
-chance, limit, parallel = random.Random(int(seed)), Decimal(limit), 20
-from pathlib import Path
+chance, limit, worst = random.Random(int(seed)), Decimal(limit), Decimal("0.01")
 database = Database.open(Path(path), clock=SystemClock())
 spending = Spending(database)
-worst = Decimal("0.01")
+clock = SystemClock()
+day = Day(limit, spending, clock)
 
-def careful():
-    room = spending.reserve(20_700, worst, limit).result()
-    while room.id is None and not room.never(worst, limit):
-        time.sleep(0.002)
-        room = spending.reserve(20_700, worst, limit).result()
-    return room.id
+async def answered():
+    await asyncio.sleep(chance.random() * 0.004)
+    return None if chance.random() < 0.05 else worst * chance.randrange(20, 101) / 100
 
-def naive():
-    return spending.reserve(20_700, Decimal(0), limit).result().id if spending.so_far(20_700).spent < limit else None
-
-def spend():
-    id_ = careful() if how == "careful" else naive()
-    if id_ is None:
+async def careful():
+    try:
+        held = await day.reserve(worst)
+    except LimitError:
         return Decimal(0)
-    time.sleep(chance.random() * 0.004)
-    usd = worst if chance.random() < 0.05 else worst * chance.randrange(20, 101) / 100
-    spending.settle(id_, usd).result()
-    return usd
+    usd = await answered()
+    held.settle(usd)
+    return worst if usd is None else usd
 
-from concurrent.futures import ThreadPoolExecutor
-while time.time() < float(until):
-    time.sleep(0.005)
-with ThreadPoolExecutor(parallel) as pool:
-    print(sum(pool.map(lambda _: spend(), range(200))))
+async def naive():
+    if spending.so_far(day.calendar.today).spent + worst > limit:
+        return Decimal(0)
+    usd = await answered()
+    room = await asyncio.wrap_future(spending.reserve(day.calendar.today, Decimal(0), Decimal(10**6)))
+    await asyncio.wrap_future(spending.settle(room.id, worst if usd is None else usd))
+    return worst if usd is None else usd
+
+async def all_of_it():
+    places = asyncio.Semaphore(50)
+    async def one():
+        async with places:
+            return await (careful() if how == "careful" else naive())
+    while time.time() < float(until):
+        time.sleep(0.005)
+    print(sum(await asyncio.gather(*(one() for _ in range(200)))))
+
+asyncio.run(all_of_it())
 database.close()
 """
 
