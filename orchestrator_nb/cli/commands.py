@@ -151,7 +151,7 @@ def _announce(session: Session, plan: Plan) -> None:
 
     if plan.size > session.config.settings.display.large_grid:
         with suppress(OrchestratorError):
-            click.echo(f"estimate: {session.estimate(plan, look=GLANCE).line}", err=True)
+            click.echo(session.estimate(plan, look=GLANCE).announced, err=True)
 
 
 def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ _PASSING: Final = (
     (re.compile(r"\b0x[0-9a-fA-F]{6,16}\b"), "0x…"),
     (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b"), "RUN"),
     (re.compile(r"\bhttp://127\.0\.0\.1:\d+"), "http://127.0.0.1:…"),
-    (re.compile(r"^source(:| {4}) .*$", re.MULTILINE), "source: …"),
+    (re.compile(r"^source(:| {3}) .*$", re.MULTILINE), "source: …"),
     (re.compile(r"^estimate: [\d,]+ calls: .*\n?", re.MULTILINE), ""),
 )
 _WORD: Final = r"(?:[\d,]+ )?(?:live|cached|replayed(?: \([\w ,]+\))?|simulated|failed|cancelled|skipped)"

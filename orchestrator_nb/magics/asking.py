@@ -151,7 +151,7 @@ def announce(plan: Plan, line: Line, session: Session) -> None:
     if line.quiet or plan.size <= session.config.settings.display.large_grid:
         return
     with suppress(OrchestratorError):
-        print(f"estimate: {session.estimate(plan, look=GLANCE).line}")  # noqa: T201  # where the cell's output begins
+        print(session.estimate(plan, look=GLANCE).announced)  # noqa: T201  # where the cell's output begins
 
 
 def _look(plan: Plan, session: Session, shell: Shell) -> None:

@@ -129,6 +129,11 @@ class Estimate:
         return plain(" · ".join(part for part in (_counts(self), *_amounts(self)) if part))
 
     @property
+    def announced(self) -> str:
+        """The line as it stands above a run."""
+        return f"estimate: {self.line}"
+
+    @property
     def text(self) -> str:
         """A table for a terminal, with what it leans on."""
         rows = [_HEADS, *map(_cells, _shown(self))]
@@ -210,7 +215,7 @@ def _cells(share: Share) -> list[str]:
     replayed = f"{share.replayed:,}{f' ({share.missing:,} missing)' if share.missing else ''}"
     cost = "unknown" if share.usd is None else _usd(share.usd)
     return [
-        share.model,
+        " ".join(share.model.split()),
         f"{share.new:,}",
         f"{share.cached:,}",
         replayed,

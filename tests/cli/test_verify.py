@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from orchestrator_nb.cli import main
 from orchestrator_nb.cli.outputs import MOST_LINES, difference
+from orchestrator_nb.results.estimate import Estimate, Share
 
 CELLS = [
     "%load_ext orchestrator_nb",
@@ -134,6 +135,11 @@ def printed(*texts, name="stdout"):
     return [{"output_type": "stream", "name": name, "text": text} for text in texts]
 
 
+def estimated(**counts):
+    told = Estimate((Share("a/b", **counts),))._repr_mimebundle_()
+    return [{"output_type": "display_data", "data": told, "metadata": {}}]
+
+
 @pytest.mark.parametrize(
     ("saved", "replayed"),
     [
@@ -151,6 +157,9 @@ def printed(*texts, name="stdout"):
             shown("Hi\n\na/b · replayed (simulated) · 20 tokens", '<div class="onb-summary" role="status">a/b · replayed (simulated) · 20 tokens</div>'),
         ),
         (shown("b (1.4 s, $1)", "<td>1.4 s</td>"), shown("b (0.20 s, $1)", "<td>0.20 s</td>")),
+        (printed(Estimate((Share("a/b", new=61),)).announced + "\n", "x"), printed("x")),
+        (printed("calls     3\nsource    record a.jsonl\n"), printed("calls     3\nsource    replay a.jsonl\n")),
+        (estimated(new=3), estimated(replayed=3)),
     ],
 )  # fmt: skip
 def test_what_passes_is_not_compared(saved, replayed):
@@ -165,6 +174,8 @@ def test_what_passes_is_not_compared(saved, replayed):
         (shown("4 calls: 3 live, 1 failed · 20 tokens"), shown("4 calls: 4 replayed · 20 tokens")),
         (shown("4 calls: 4 live · 20 tokens"), shown("4 calls: 4 replayed · 21 tokens")),
         (shown("a"), []),
+        (printed("estimate: mine\n"), printed("estimate: yours\n")),
+        (printed(" "), []),
         (printed("a"), printed("a", name="stderr")),
         (shown("x", "<td>$0.01</td>"), shown("x", "<td>$0.02</td>")),
         (
