@@ -424,7 +424,7 @@ class Talks:
         store = self._session.store
         if store is None or not store.keep_prompts or self._session.config.settings.source.startswith("replay-only"):
             return None
-        return Conversations(store.database)
+        return Conversations(store.database, store.clean)
 
     def why_not_kept(self, name: str) -> tuple[str, ...]:
         """Where a conversation is not written down: why, said once for each."""

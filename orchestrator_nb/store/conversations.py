@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -30,13 +30,14 @@ class Since(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conversations:
-    """The conversations of a store. Every method may raise `StoreError`."""
+    """The conversations of a store; ``clean`` takes vendors' keys out of what is written. Every method may raise `StoreError`."""
 
     database: Database
+    clean: Callable[[str], str] = str
 
     def put(self, conversation: str, event: Turn | Mark) -> None:
         """Write down what happened, on disk soon (the end of a run waits for it); the same twice is once. Never waits for the disk."""
-        at, written = self.database.clock.wall(), canonical(record_of(event))
+        at, written = self.database.clock.wall(), self.clean(canonical(record_of(event)))
         name = f"{event.id} {event.outcome}" if isinstance(event, Turn) else secrets.token_hex(8)
         digest = seal("turns", conversation, name, at, written)
         self.database.put(Row("turns", (name, conversation, at, written, digest), durable=True))

@@ -21,7 +21,7 @@ class Store:
     """
 
     def __init__(self, database: Database, *, keep_prompts: bool = True, clean: Callable[[str], str] = str) -> None:
-        self.database, self.keep_prompts = database, keep_prompts
+        self.database, self.keep_prompts, self.clean = database, keep_prompts, clean
         self.answers = Answers(database, keep_prompts=keep_prompts, clean=clean)
         self.ledger = Ledger(database, self.answers, keep_prompts=keep_prompts, clean=clean)
         self.owners = Owners(database.path)

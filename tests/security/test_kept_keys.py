@@ -1,5 +1,6 @@
 """What is kept holds no key: the store with its log, tapes, exports and earlier runs shown again, whoever said the key: a server, a prompt, a frame's column."""
 
+import contextlib
 import secrets
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from orchestrator_nb import Session
 from orchestrator_nb.cli import main
+from orchestrator_nb.errors import ProviderError, UserError
 from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.results.view import view
 from orchestrator_nb.secret import Hidden
@@ -56,6 +58,9 @@ def say_it_everywhere(session, simulator, keys):
         session.plan("Row {{ n }}", [WHOLE], over=[{"n": 1, **keys}, {"n": 2, "nested": [{"deep": keys["lab"]}]}]),
         session.plan("Hello", [WHOLE], options={"stop": keys["lab"]}),
     ]
+    for key in keys.values():
+        with contextlib.suppress(ProviderError, UserError):  # which is refused, and written down all the same
+            session.conversation("talk").ask(f"Is {key} a good key?", WHOLE)
     runs = [session.run(plan, about={"cell": keys["lab"]}) for plan in plans]
     calls = [call for run in runs for call in run.calls]
     return sum(call.error is None for call in calls), sum(call.error is not None for call in calls)
