@@ -136,7 +136,7 @@ OPTIONS: Final = (
     ),
     Option(("--no-stream",), (), "show the answer only when it is complete"),
     Option(("--quiet",), (), "show nothing; the DataFrame is assigned"),
-    Option(("--dry-run",), (), "say what would be asked, and ask nothing"),
+    Option(("--dry-run",), (), "say what would be asked and what it would cost, and ask nothing"),
     Option(("--yes",), (), "go ahead with a grid above limits.confirm_calls"),
 )
 
