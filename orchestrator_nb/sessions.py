@@ -376,7 +376,8 @@ class Session:
     def rest(self, run: str = "last", *, errors: bool = False) -> Plan:
         """What of an earlier run has no answer, ready to be asked; with ``errors``, what failed too. Raises `UserError` when there is nothing."""
         rest = self._history.rest(run, self.catalog, failed=errors, last=self.last.id if self.last else None)
-        return Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
+        plan = Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
+        return self.talks.resumed(plan, self._history.find(rest.run_id).about)
 
     def resume(self, run: str = "last", *, errors: bool = False, **how: Any) -> pd.DataFrame:
         """Ask for what `rest` finds; the frame of the whole run. ``how`` is what `start` takes."""

@@ -415,6 +415,19 @@ class Talks:
         begun.take(tree)
         return begun
 
+    def resumed(self, plan: Plan, about: Mapping[str, Any]) -> Plan:
+        """What is left of a run, with the conversation listening if it was a turn of one: an answer that comes now takes its place in the tree."""
+        name, turn = about.get("conversation"), about.get("turn")
+        if (
+            not isinstance(name, str)
+            or not isinstance(turn, str)
+            or (begun := self.open(name).tree.turns.get(turn)) is None
+        ):
+            return plan
+        anew = begun if begun.outcome == "asked" else replace(begun, id=secrets.token_hex(4))
+        blank = replace(anew, outcome="asked", answer=None, why=None, call=None)
+        return replace(plan, listening=partial(_listening, self.open(name), blank))
+
     def place(self, path: str | Path) -> Path:
         """A path as the user means it: from the session's folder."""
         return (self._session.config.cwd or Path.cwd()) / Path(path).expanduser()

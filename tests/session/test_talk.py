@@ -132,6 +132,18 @@ def test_an_answer_that_is_left_early_is_kept_and_can_be_followed(opened):
     assert sent[3].text == cut.answer.text
 
 
+def test_a_turn_without_an_answer_is_resumed_into_its_place(opened, lab):
+    session = opened()
+    talk = begun(session)
+    lab.broken.add("Say no.")
+    with pytest.raises(OrchestratorError):
+        talk.ask("Say no.")
+    lab.broken.clear()
+    session.resume(errors=True)
+    assert (outcomes(talk), prompts(talk)) == (["answered", "failed", "answered"], [SAID, "Say no."])
+    assert opened().conversation("metals").tree == talk.tree
+
+
 def test_a_run_that_cannot_begin_leaves_no_turn(opened):
     talk = begun(opened())
     for wrong in ({"source": "replay nowhere.jsonl"}, {"temperature": "hot"}, {"repeat": 2}):
