@@ -117,7 +117,7 @@ def learned(kind: str, earlier: Sequence[Used]) -> Counting:
     if len(pairs) < FEW:
         return Counting(kind)
     scale, turn = _line(pairs)
-    off = max(abs(turn + scale * guess - tokens) / tokens for guess, tokens in pairs)
+    off = max(max(abs(turn + scale * guess - tokens) - 1, 0) / tokens for guess, tokens in pairs)  # counts are whole
     unsure = min(max(0.04 + off, 0.05) + 0.3 / len(pairs), 0.35)
     return Counting(kind, scale, turn, 1 - unsure, 1 + unsure, len(pairs))
 
