@@ -16,6 +16,8 @@ from orchestrator_nb.errors import CLASS_OF, KeyMissing, LimitError, Orchestrato
 from orchestrator_nb.kernel.budget import Budget, Caps, Each, dollars, usd_of
 from orchestrator_nb.kernel.day import Calendar, Day
 from orchestrator_nb.kernel.fanout import fan_out
+from orchestrator_nb.kernel.limits import Limiter
+from orchestrator_nb.kernel.pipeline import build
 from orchestrator_nb.messages import Text
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.spending import Spending
@@ -236,6 +238,36 @@ def test_a_waiting_call_that_is_cancelled_leaves_the_queue_and_no_reservation(as
 
     budget = asyncio.run(run())
     assert budget.reserved == 0
+
+
+def test_who_waits_for_money_holds_no_place_that_another_run_could_use(ask, clock):
+    limiter, poor, rich = Limiter(clock, parallel=2), Budget(USD("0.01")), Budget(USD(1))
+
+    async def run():
+        gate, order = asyncio.Event(), []
+
+        async def call(request, emit):
+            order.append(request.prompt)
+            if request.prompt == "first":
+                await gate.wait()
+            return answer("0.001")
+
+        def way(budget):
+            return build(call, [Caps([budget]).layer(Bound()), limiter.layer])
+
+        def ask_by(budget, text):
+            return asyncio.create_task(way(budget)(ask(text), lambda _event: None))
+
+        tasks = [ask_by(poor, "first"), *(ask_by(poor, f"waits {n}") for n in range(5))]
+        await asyncio.sleep(0.01)
+        for number in range(3):
+            await asyncio.wait_for(ask_by(rich, f"rich {number}"), 5)
+        gate.set()
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        return order
+
+    order = asyncio.run(run())
+    assert order[:4] == ["first", "rich 0", "rich 1", "rich 2"]
 
 
 @settings(max_examples=60, deadline=None)

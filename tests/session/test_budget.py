@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -97,6 +98,20 @@ def test_two_runs_at_once_share_a_budget(opened, lab, questions):
     billed = sum(call.response.cost.usd for run in runs for call in run.calls if call.response)
     assert billed == budget.spent <= Decimal("0.26")
     assert any(call.error for run in runs for call in run.calls)
+
+
+def test_threads_share_the_budget_around_them(opened, questions):
+    session = opened()
+
+    def spend(number):
+        with session.budget(usd=1):
+            frame = session.compare(questions[3 * number : 3 * number + 3], ONE)
+        return Decimal(str(round(frame["cost_usd"].sum(), 6)))
+
+    with session.budget(usd="0.27") as outer, ThreadPoolExecutor(4) as pool:
+        spent = sum(pool.map(spend, range(4)))
+    assert outer.spent == spent <= Decimal("0.27")
+    assert session._budgets._open == []
 
 
 def test_what_costs_nothing_passes_every_cap(opened, lab, home):
