@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from random import Random
 from typing import Final
 
@@ -18,6 +19,7 @@ from orchestrator_nb.estimates.reckon import Asked, Pricing, Reckoned, reckon, u
 from orchestrator_nb.estimates.sizes import Size, size_of
 from orchestrator_nb.history import Rest
 from orchestrator_nb.job import Plan
+from orchestrator_nb.pricing import is_sound
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.runs import Item
@@ -30,6 +32,7 @@ LOOK: Final = 20_000
 """Calls that are looked at one by one; of a larger grid, as many taken at random."""
 GLANCE: Final = 10_000
 """The same for a line above a grid that is about to be asked: it is there in a moment."""
+CAPPED: Final = "The run may cost less than the range says, for a cap holds: what does not fit is not asked."
 _MODELS_NAMED: Final = 4
 
 
@@ -42,7 +45,9 @@ class Lookup:
     store: Store | None
     tape: Tape | None
     """The one that is replayed."""
-    catalog: Catalog = Catalog()  # noqa: RUF009  # frozen
+    catalog: Catalog
+    cap: Decimal | None = None
+    """The most that the run may cost, in USD."""
 
 
 def forecast(plan: Plan, lookup: Lookup, pricer: Pricing, *, look: int = LOOK) -> Estimate:
@@ -68,7 +73,9 @@ def forecast(plan: Plan, lookup: Lookup, pricer: Pricing, *, look: int = LOOK) -
     ]
     shares = tuple(part.share for part in reckoned)
     told += _assumptions(reckoned, asked)
-    return Estimate(shares, str(lookup.source), lookup.simulated, len(items) < plan.size, tuple(told))
+    sampled = len(items) < plan.size
+    estimate = Estimate(shares, str(lookup.source), lookup.simulated, sampled, lookup.cap, tuple(told))
+    return replace(estimate, assumptions=(*told, CAPPED)) if estimate.is_capped else estimate
 
 
 def _looked_at(items: Sequence[Item], look: int) -> Sequence[Item]:
@@ -155,7 +162,8 @@ def _earlier(asked: Mapping[str, Asked], template: Template | None, lookup: Look
     found: dict[str, list[Used]] = defaultdict(list)
     if models and lookup.store:
         for call in used(lookup.store.database, models, "simulated" if lookup.simulated else "live", template):
-            found[call.model].append(call)
+            if is_sound(call.answer.usage, asked[call.model].model):
+                found[call.model].append(call)
     return found
 
 

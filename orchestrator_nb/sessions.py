@@ -246,14 +246,18 @@ class Session:
         found = itertools.chain.from_iterable(catalog.match(pattern) for pattern in wanted)
         return tuple({model.ref: model for model in found}.values())
 
-    def estimate(self, plan: Plan, *, look: int = LOOK) -> Estimate:
+    def estimate(self, plan: Plan, *, max_cost: float | str | Decimal | None = None, look: int = LOOK) -> Estimate:
         """What ``plan`` will take: calls new, cached or replayed; tokens and USD as ranges; what they lean on. Nothing is sent and no vault is opened.
 
-        Of a grid with more than ``look`` calls, as many are looked at, taken at random. Raises `UserError` and `StoreError` when a tape cannot be used.
+        ``max_cost`` is `start`'s. Of a grid with more than ``look`` calls, as many are looked at, taken at random. Raises `UserError` and `StoreError`
+        when a tape cannot be used.
         """
         source = self.source_of(plan)
         tape = self._ready_tape(source) if source.mode == "replay" else None
-        lookup = Lookup(source, self.simulating, self.store, tape if isinstance(tape, Tape) else None, self.catalog)
+        caps = (None if max_cost is None else usd_of(max_cost), plan.max_cost, self.config.settings.limits.max_cost_usd)
+        cap = next((cap for cap in caps if cap is not None), None)
+        replayed = tape if isinstance(tape, Tape) else None
+        lookup = Lookup(source, self.simulating, self.store, replayed, self.catalog, cap)
         return forecast(plan, lookup, self._current().pricer, look=look)
 
     def start(

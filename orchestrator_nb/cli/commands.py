@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
-from orchestrator_nb.errors import ConfigError, OrchestratorError, UserError
+from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def ask(prompt: str, **how: Any) -> None:
     with open_session() as session:
         plan = _plan(session, sys.stdin.read() if prompt == "-" else prompt, how)
         if how["dry_run"]:
-            return _print_estimate(session.estimate(plan), as_json=how["as_json"])
+            return _print_estimate(session.estimate(plan, max_cost=how["max_cost"]), as_json=how["as_json"])
         run, interrupted = _run(session, plan, how)
     answers = frame(run)
     _print(answers, as_json=how["as_json"])
@@ -115,7 +115,7 @@ def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
 def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
     """The run, and whether the user interrupted it: what was finished by then is in it."""
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
-    _announce(session, plan)
+    _announce(session, plan, how["max_cost"])
     job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
     try:
         return job.result(), False
@@ -145,13 +145,13 @@ def _confirm(size: int, most: int, *, yes: bool) -> None:
         raise UserError(f"this means {size:,} calls; add --yes to go on.")
 
 
-def _announce(session: Session, plan: Plan) -> None:
+def _announce(session: Session, plan: Plan, max_cost: str | None) -> None:
     """One line about a large grid before it is asked; it waits for nobody."""
     from orchestrator_nb.forecast import GLANCE  # as above
 
     if plan.size > session.config.settings.display.large_grid:
-        with suppress(OrchestratorError):
-            click.echo(session.estimate(plan, look=GLANCE).announced, err=True)
+        with suppress(Exception):
+            click.echo(session.estimate(plan, max_cost=max_cost, look=GLANCE).announced, err=True)
 
 
 def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.errors import UserError
 from orchestrator_nb.forecast import GLANCE
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
@@ -52,7 +52,7 @@ def begin(line: Line, body: str, session: Session, shell: Shell) -> Asked | None
     """Checks and starts a cell; ``None`` after a dry run. Raises `UserError` before anything is sent."""
     plan = _plan(line, body, session, shell)
     if line.dry_run:
-        _look(plan, session, shell)
+        _look(plan, line, session, shell)
         return None
     confirm(plan, line, session)
     return start(plan, line, session, shell)
@@ -150,13 +150,13 @@ def announce(plan: Plan, line: Line, session: Session) -> None:
     """One line above a large grid, before it is asked. It waits for nobody, and where nothing can be said the run says why."""
     if line.quiet or plan.size <= session.config.settings.display.large_grid:
         return
-    with suppress(OrchestratorError):
-        print(session.estimate(plan, look=GLANCE).announced)  # noqa: T201  # where the cell's output begins
+    with suppress(Exception):
+        print(session.estimate(plan, max_cost=line.max_cost, look=GLANCE).announced)  # noqa: T201  # where the cell's output begins
 
 
-def _look(plan: Plan, session: Session, shell: Shell) -> None:
+def _look(plan: Plan, line: Line, session: Session, shell: Shell) -> None:
     """What a dry run shows: what would be asked, and what it would take."""
-    estimate = session.estimate(plan)
+    estimate = session.estimate(plan, max_cost=line.max_cost)
     print(_preview(plan, session))  # noqa: T201  # what a dry run is for
     if hasattr(shell, "kernel"):
         display(estimate)

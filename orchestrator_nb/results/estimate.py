@@ -63,13 +63,14 @@ class Estimate:
 
     ``usd`` is without the models in ``unknown``, whose price nobody knows, and ``None`` when that is all of them. ``simulated``: the simulator answers, and
     the amounts are what the models would cost. ``sampled``: of a very large grid some calls were looked at, so that counts are not exact.
-    ``assumptions`` are sentences: what the figures lean on.
+    ``cap`` is the most that the run may cost (``--max-cost``, settings), in USD. ``assumptions`` are sentences: what the figures lean on.
     """
 
     shares: tuple[Share, ...]
     source: str = "auto"
     simulated: bool = False
     sampled: bool = False
+    cap: Decimal | None = None
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -122,6 +123,11 @@ class Estimate:
     def unknown(self) -> tuple[str, ...]:
         """Models without a known price that will be asked."""
         return tuple(share.model for share in self.shares if share.usd is None)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the cap is below the range's end, so that some of the calls may not be asked."""
+        return not self.simulated and self.usd is not None and self.cap is not None and self.usd.high > self.cap
 
     @property
     def line(self) -> str:
@@ -179,6 +185,8 @@ def _amounts(estimate: Estimate) -> Iterator[str]:
     less = f" ({count(unknown, 'model')} without a known price)" if unknown else ""
     words = "simulated, would cost " if estimate.simulated else ""
     yield f"{words}{_usd(usd)}{less}" if usd else f"{words or 'cost '}unknown"
+    if estimate.is_capped:
+        yield f"capped at {money(float(estimate.cap or 0))}"
 
 
 def _tokens(tokens: Tokens) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from orchestrator_nb.calls import Response
+from orchestrator_nb.calls import KEY_VERSION, Response
 from orchestrator_nb.canonical import digest
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.reading import read_answer
@@ -123,7 +123,6 @@ def _used(run: _Run, row: Sequence[Any]) -> Used | None:
         return None
     if (response := read_answer(key, *answer)) is None:
         return None
-    kept = isinstance(asked, str) and digest(asked) == key
-    return Used(
-        json.loads(item)["model"], run.name, run.template, run.params, json.loads(asked) if kept else None, response
-    )
+    record = json.loads(asked) if isinstance(asked, str) and digest(asked) == key else {}
+    kept = record if record.get("v") == KEY_VERSION else None
+    return Used(json.loads(item)["model"], run.name, run.template, run.params, kept, response)

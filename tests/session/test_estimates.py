@@ -13,6 +13,7 @@ from orchestrator_nb import Session, UserError
 from orchestrator_nb.calls import Request, Response, Usage
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.pricing import Pricer
+from orchestrator_nb.runs import Call
 from orchestrator_nb.secret import Hidden
 
 ONE, TWO = ["lab/one"], ["lab/one", "lab/two"]
@@ -152,6 +153,38 @@ def test_the_price_is_the_users_own_where_there_is_one(home, opened):
     session = opened()
     estimate = session.estimate(session.plan("How?", ["lab/two"]))
     assert estimate.usd == tuple(Decimal(tokens) * 7 / 1_000_000 for tokens in estimate.output)
+
+
+def test_a_cap_below_the_range_is_said(opened, home):
+    session = opened()
+    plan = session.plan("How?", ONE)
+    assert session.estimate(plan).cap is None
+    assert session.estimate(plan, max_cost="0.01").line.endswith(" · capped at $0.0100")
+    assert session.estimate(session.plan("How?", ONE, max_cost=0.01)).is_capped
+    assert "a cap holds" in session.estimate(plan, max_cost=0.01).text
+    assert not session.estimate(plan, max_cost=1_000).is_capped
+    with pytest.raises(UserError):
+        session.estimate(plan, max_cost="much")
+
+
+def test_figures_that_cannot_be_true_teach_nothing(opened, home, lab):
+    session = opened()
+    session.run(session.plan("Say {{ n }}.", ONE, over=ROWS))
+    plan = session.plan("Say {{ n }}.", ONE, over=ROWS, source="live")
+    assert session.estimate(plan).output.high < 30
+    session.close()
+    session = opened()
+    run, answers = "20300101-000000-abcdef", [Usage(3, 10**12), Usage(-5, -5), Usage(None, 4)] * 9
+    rows = [
+        Call(item, f"{run}-{n}", Response("one", usage=usage))
+        for n, (item, usage) in enumerate(zip([*plan.items] * 9, answers, strict=False))
+    ]
+    about = {"models": ["lab/one"], "params": {}, "template": {"prompt": "Say {{ n }}.", "system": None}}
+    session.store.ledger.begin(run, [call.item for call in rows], about)
+    for place, call in enumerate(rows):
+        session.store.ledger.finished(run, place, call)
+    session.store.ledger.ended(run)
+    assert session.estimate(plan).output.high < 30
 
 
 def test_money_is_what_the_pricer_of_the_calls_says(real):
