@@ -190,3 +190,12 @@ def test_of_equal_questions_in_a_recorded_run_one_that_fails_or_is_cut_off_is_no
     lab.broken.add("How?")
     opened().compare(["How?"] * 3 + ["long story"] * 2, ONE, source="record t.jsonl")
     assert len(lab.asked) == 5
+
+
+def test_what_a_tape_says_is_never_served_as_a_models_answer(opened, lab):
+    opened().ask("How?", "lab/one", source="record t.jsonl")
+    session = opened()
+    session.store.database.transact(lambda connection: connection.execute("DELETE FROM answers")).result()
+    assert session.ask("How?", "lab/one", source="replay t.jsonl").call.source == "replay"
+    assert opened().ask("How?", "lab/one").call.source == "live"
+    assert len(lab.asked) == 2
