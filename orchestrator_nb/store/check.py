@@ -49,7 +49,7 @@ _SEALED: Final = {  # the seal, then what it is made of
     "calls": f"SELECT digest, run, number, turn, {_KEY}, calls.payload FROM calls LEFT JOIN requests ON requests.id = request",
     "attempts": "SELECT digest, id, run, at, payload FROM attempts",
     "settlements": "SELECT digest, attempt, payload FROM settlements",
-    "days": "SELECT digest, day, usd FROM days",
+    "days": "SELECT digest, day, usd, reserved FROM days",
     "turns": "SELECT digest, conversation, name, at, payload FROM turns",
     "reservations": "SELECT digest, id, day, at, owner, usd FROM reservations",
 }
@@ -176,7 +176,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "calls": ("none", "integer", "integer", "integer", "integer", "integer?", "text", "bytes"),
     "attempts": ("none", "integer", "number", "text", "bytes"),
     "settlements": ("none", "text", "bytes"),
-    "days": ("none", "text", "bytes"),
+    "days": ("none", "text", "text", "bytes"),
     "turns": ("none", "text", "text", "number", "text", "bytes"),
     "reservations": ("none", "integer", "number", "text", "text", "bytes"),
 }
@@ -224,7 +224,7 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         ),
         "attempts": lambda number, run, at, text, sealed: seal("attempts", number, run, at, text) == sealed,
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
-        "days": lambda day, usd, sealed: seal("days", day, usd) == sealed,
+        "days": lambda day, usd, reserved, sealed: seal("days", day, usd, reserved) == sealed,
         "turns": lambda _, talk, name, at, text, sealed: seal("turns", talk, name, at, text) == sealed,
         "reservations": lambda number, day, at, owner, usd, sealed: (
             seal("reservations", number, day, at, owner, usd) == sealed

@@ -75,7 +75,10 @@ MIGRATIONS: Final = (
         2,
         "what a day costs",
         (
-            "CREATE TABLE days (day INTEGER PRIMARY KEY, usd TEXT NOT NULL, digest BLOB NOT NULL)",
+            (
+                "CREATE TABLE days (day INTEGER PRIMARY KEY, usd TEXT NOT NULL, reserved TEXT NOT NULL,"
+                " digest BLOB NOT NULL)"
+            ),
             (
                 "CREATE TABLE reservations (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, at REAL NOT NULL,"
                 " owner TEXT NOT NULL, usd TEXT NOT NULL, digest BLOB NOT NULL)"

@@ -1,7 +1,7 @@
 """What a day costs, over all processes of this store: a cap on it is kept by reserving what a call can cost at most before it is sent.
 
-Reading what is spent and reserving is one step that no other process comes between. A day's total grows only when a reservation is settled; one that is
-never settled (its process was killed) stays, and counts at its worst. Days are numbers, counted from 1970-01-01 (UTC).
+Reading what is spent and reserving is one step that no other process comes between. A reservation that is never settled (its process was killed) stays, and
+counts at its worst. Days are numbers, counted from 1970-01-01 (UTC).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,7 +32,9 @@ _DAMAGED: Final = "the store's record of what today cost is damaged, so the day'
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How a day stands, in USD: ``spent`` with what was lost, ``in_flight`` what is reserved and may still come back. ``id`` is the reservation that was made, if one was."""
+    """How a day stands, in USD: ``spent`` with what was lost, ``in_flight`` what is reserved and may still come back. ``id`` is the reservation that was made, if
+    one was; then nobody asked who is lost, and ``in_flight`` is all that is reserved.
+    """
 
     spent: Decimal
     in_flight: Decimal
@@ -62,34 +64,35 @@ class Spending:
     def so_far(self, day: int) -> Room:
         """How the day stands. Raises `StoreError`."""
         with self.database.reading() as connection:
-            return self._room(connection, day)
+            return self._room(connection, day, *_sums(_totals(connection, day)))
 
     def _reserve(self, connection: Connection, day: int, worst: Decimal, limit: Decimal) -> Room:
-        room = self._room(connection, day)
-        if room.spent + room.in_flight + worst > limit:
-            return room
+        totals = _totals(connection, day)
+        spent, reserved = _sums(totals)
+        if spent + reserved + worst > limit:
+            return self._room(connection, day, spent, reserved)
         number = secrets.randbits(62)  # never used again, so that settling twice hits nobody else's
         values = (number, day, self.database.clock.wall(), self._owner, str(worst))
         connection.execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?)", (*values, _seal(*values)))
-        return Room(room.spent, room.in_flight + worst, number)
+        _write(connection, day, totals.get(day, _NONE), reserved=worst)
+        return Room(spent, reserved + worst, number)
 
-    def _room(self, connection: Connection, day: int) -> Room:
-        spent, in_flight = sum(_totals(connection, day), ZERO), ZERO
+    def _room(self, connection: Connection, day: int, spent: Decimal, reserved: Decimal) -> Room:
+        """What is reserved, by whether somebody may still settle it."""
+        in_flight, owners, now = ZERO, dict[str, bool](), self.database.clock.wall()
         for number, on, at, owner, usd, digest in connection.execute(
             "SELECT id, day, at, owner, usd, digest FROM reservations WHERE day >= ?", (day,)
         ):
             if _seal(number, on, at, owner, usd) != digest:
                 raise StoreError(_DAMAGED)
-            if self._is_open(at, owner):
+            if owner not in owners:
+                owners[owner] = self._lives(owner)
+            if owners[owner] and abs(now - at) <= PATIENCE_S:
                 in_flight += Decimal(usd)
-            else:
-                spent += Decimal(usd)
-        return Room(spent, in_flight)
+        return Room(spent + reserved - in_flight, in_flight)
 
-    def _is_open(self, at: float, owner: str) -> bool:
-        """Whether it may still be settled. Either way it counts; this decides who is waited for."""
-        if abs(self.database.clock.wall() - at) > PATIENCE_S:
-            return False
+    def _lives(self, owner: str) -> bool:
+        """Whether it may. Either way its reservations count; this decides who is waited for."""
         host, _, pid = owner.rpartition(":")
         return host != self._host or self._alive(int(pid)) is not False
 
@@ -103,17 +106,34 @@ class Spending:
 
 
 def _settle(connection: Connection, id_: int, usd: Decimal) -> None:
-    found = connection.execute("DELETE FROM reservations WHERE id = ? RETURNING day", (id_,)).fetchall()
-    for (day,) in found:
-        total = str(sum(_totals(connection, day, day), usd))
-        connection.execute("INSERT OR REPLACE INTO days VALUES (?, ?, ?)", (day, total, seal("days", day, total)))
+    found = connection.execute("DELETE FROM reservations WHERE id = ? RETURNING *", (id_,)).fetchall()
+    for number, day, at, owner, worst, digest in found:
+        if _seal(number, day, at, owner, worst) != digest:
+            raise StoreError(_DAMAGED)  # it stays, and counts
+        _write(connection, day, _totals(connection, day, day).get(day, _NONE), spent=usd, reserved=-Decimal(worst))
 
 
-def _totals(connection: Connection, first: int, last: int = 2**62) -> list[Decimal]:
-    rows = connection.execute("SELECT day, usd, digest FROM days WHERE day BETWEEN ? AND ?", (first, last)).fetchall()
-    if any(seal("days", day, usd) != digest for day, usd, digest in rows):
+_Total = tuple[Decimal, Decimal]
+"""Of one day: spent, and reserved by all, also by those who will never settle."""
+_NONE: Final[_Total] = ZERO, ZERO
+
+
+def _totals(connection: Connection, first: int, last: int = 2**62) -> dict[int, _Total]:
+    rows = connection.execute("SELECT * FROM days WHERE day BETWEEN ? AND ?", (first, last)).fetchall()
+    if any(seal("days", day, usd, reserved) != digest for day, usd, reserved, digest in rows):
         raise StoreError(_DAMAGED)
-    return [Decimal(usd) for _, usd, _ in rows]
+    return {day: (Decimal(usd), Decimal(reserved)) for day, usd, reserved, _ in rows}
+
+
+def _sums(totals: Mapping[int, _Total]) -> _Total:
+    return sum((spent for spent, _ in totals.values()), ZERO), sum((kept for _, kept in totals.values()), ZERO)
+
+
+def _write(
+    connection: Connection, day: int, before: _Total, *, spent: Decimal = ZERO, reserved: Decimal = ZERO
+) -> None:
+    values = (day, str(before[0] + spent), str(before[1] + reserved))
+    connection.execute("INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?)", (*values, seal("days", *values)))
 
 
 def _seal(*values: Any) -> bytes:

@@ -109,17 +109,29 @@ def test_nobody_is_waited_for_longer_than_an_answer_can_take(spending, clock):
     assert stands(spending) == (Decimal("0.4"), 0)
 
 
-@pytest.mark.parametrize("table", ["days", "reservations"])
-def test_a_damaged_total_is_an_error_and_not_less(spending, path, table):
-    settle(spending, reserve(spending, "0.5"), "0.5")
-    reserve(spending, "0.2")
+def damage(path, table):
     with sqlite3.connect(path) as store:
         store.execute(f"UPDATE {table} SET usd = '0.1'")
     store.close()
     assert check(path).damaged[table] == 1
+
+
+def test_a_damaged_total_is_an_error_and_not_less(spending, path):
+    settle(spending, reserve(spending, "0.5"), "0.5")
+    damage(path, "days")
     with pytest.raises(StoreError, match="what today cost is damaged"):
         reserve(spending, "0.1")
-    assert stands(Spending(spending.database), TODAY + 1) == (0, 0)
+    assert stands(spending, TODAY + 1) == (0, 0)
+
+
+def test_a_damaged_reservation_counts_as_it_was(spending, path):
+    room = reserve(spending, "0.5")
+    damage(path, "reservations")
+    with pytest.raises(StoreError):
+        settle(spending, room, "0")
+    with pytest.raises(StoreError):
+        reserve(spending, "0.6")
+    assert reserve(spending, "0.5").id is not None
 
 
 def test_salvage_brings_the_day_along(spending, path, tmp_path, clock):
