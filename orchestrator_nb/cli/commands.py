@@ -115,7 +115,7 @@ def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
 def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
     """The run, and whether the user interrupted it: what was finished by then is in it."""
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
-    _announce(session, plan, how["max_cost"])
+    announce(session, plan, how["max_cost"])
     job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
     try:
         return job.result(), False
@@ -145,7 +145,7 @@ def _confirm(size: int, most: int, *, yes: bool) -> None:
         raise UserError(f"this means {size:,} calls; add --yes to go on.")
 
 
-def _announce(session: Session, plan: Plan, max_cost: str | None) -> None:
+def announce(session: Session, plan: Plan, max_cost: str | None) -> None:
     """One line about a large grid before it is asked; it waits for nobody."""
     from orchestrator_nb.forecast import GLANCE  # as above
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
+from orchestrator_nb.cli.commands import announce
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,9 @@ def resume(run: str, errors: bool, simulate: bool, max_cost: str | None) -> None
     with open_session() as session:
         if simulate:
             session.simulate(True)
-        done = session.run(session.rest(run, errors=errors), max_cost=max_cost)
+        plan = session.rest(run, errors=errors)
+        announce(session, plan, max_cost)
+        done = session.run(plan, max_cost=max_cost)
     click.echo(for_shell(summary(done).text))
     sys.exit(1 if any(call.error for call in done.calls) else 0)
 
