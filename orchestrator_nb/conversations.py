@@ -193,6 +193,11 @@ def _said(turn: Turn) -> tuple[Any, ...]:
     return turn.question, turn.answer, turn.model, turn.system, dict(turn.params)
 
 
+def is_name(name: str) -> bool:
+    """Whether `checked_name` takes it."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str, what: str = "conversation") -> str:
     """A name that can stand in a command, a table and a file's name. Raises `UserError`."""
     name = name.strip()

@@ -28,13 +28,19 @@ def echoed(path: Sequence[Turn], model: ModelSpec, system: str | None) -> tuple[
 
     They begin with a user and alternate. Of a turn that was cut off, or came from another model, the text goes on.
     """
+    notices = [*_played(path, model)]
     blind = bool(model.features) and not model.features & {"vision", "unlisted"}
     messages = [message for turn in path for message in _of(turn, model, system)]
-    notices = []
     if blind and any(isinstance(part, Image) for message in messages for part in message.parts):
         notices.append(f"{model.ref} cannot see images: those of earlier turns were left out.")
         messages = [replace(message, parts=tuple(map(_unseen, message.parts))) for message in messages]
     return alternating(messages), tuple(notices)
+
+
+def _played(path: Sequence[Turn], model: ModelSpec) -> Iterator[str]:
+    played = sum(" simulated " in f"{turn.maker}" for turn in path)
+    if played and not model.vendor.simulated:
+        yield f"{played:,} of the answers that {model.ref} is shown as its own are the simulator's."
 
 
 def _of(turn: Turn, model: ModelSpec, system: str | None) -> Iterator[Message]:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from orchestrator_nb.canonical import plain
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.chats import tree_of
 from orchestrator_nb.chronicle import Mark, events_of, is_export, of_json, retold, rooted, to_json
-from orchestrator_nb.conversations import MAIN, Outcome, Tree, Turn, checked_name, drawn
+from orchestrator_nb.conversations import MAIN, Outcome, Tree, Turn, checked_name, drawn, is_name
 from orchestrator_nb.echoes import alternating, echoed, maker_of, unanswered
 from orchestrator_nb.errors import StoreError, UnknownModel, UserError
 from orchestrator_nb.job import Plan
@@ -30,10 +31,11 @@ from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.messages import Message, Text, ToolResult
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.results.reply import Reply, reply_of
+from orchestrator_nb.results.safe_text import plain as clean
 from orchestrator_nb.runs import Call
-from orchestrator_nb.store.conversations import Conversations
+from orchestrator_nb.store.conversations import Conversations, Since
 from orchestrator_nb.streaming import apieces, pieces
-from orchestrator_nb.transcripts import to_markdown
+from orchestrator_nb.transcripts import head_of, to_markdown
 from orchestrator_nb.types import Clock
 
 if TYPE_CHECKING:
@@ -108,9 +110,8 @@ class Conversation:
     @property
     def tree(self) -> Tree:
         """All turns and branches, also those of other kernels, as they are now. ``print(talk)`` draws it."""
-        with self._lock:
-            self._catch_up()
-            return self._tree
+        self._catch_up()
+        return self._tree
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -118,7 +119,7 @@ class Conversation:
         return tuple(message for turn in self.tree.current for message in turn.messages)
 
     def __str__(self) -> str:
-        return drawn(self.tree)
+        return clean(drawn(self.tree))
 
     def __repr__(self) -> str:
         tree = self.tree
@@ -169,7 +170,8 @@ class Conversation:
         parent = tree.stand(cell, execution)
         path = tree.path(parent)
         _require_results(path, results)
-        plan = self._plan(prompt or ("-" if results else ""), model or self._model(path), system, how)
+        known, gone = self._model(path)
+        plan = self._plan(prompt or ("-" if results else ""), model or known, system, how)
         inherited = path[-1].system if path and system is None else None
         items = plan.items
         assert isinstance(items, Items)  # noqa: S101  # a plan made of a prompt
@@ -193,7 +195,7 @@ class Conversation:
         )
         return replace(
             plan,
-            items=_following(items, make, (*told, *self._news())),
+            items=_following(items, make, (*told, *([] if model else gone), *self._news())),
             listening=partial(_listening, self, turn),
             about={"conversation": self.name, "turn": turn.id},
         )
@@ -205,8 +207,12 @@ class Conversation:
         return self.next(prompt, models[0] if models else None, **how)
 
     def _plan(self, prompt: str, model: str | None, system: str | None, how: Mapping[str, Any]) -> Plan:
-        taken = {name: value for name, value in how.items() if name in _HOW}
-        options = {**taken.pop("options", {}), **{name: value for name, value in how.items() if name not in _HOW}}
+        takes = signature(self._session.plan).parameters  # every other keyword is a model's parameter
+        taken = {name: value for name, value in how.items() if name in takes}
+        options = {
+            **(taken.pop("options", None) or {}),
+            **{name: value for name, value in how.items() if name not in takes},
+        }
         plan = self._session.plan(prompt, [model] if model else [], system=system, options=options, **taken)
         if plan.size != 1:
             raise UserError(
@@ -214,29 +220,29 @@ class Conversation:
             )
         return plan
 
-    def _model(self, path: Sequence[Turn]) -> str | None:
-        """The model of the turn before, while it can still be asked."""
-        for turn in reversed(path):
-            if turn.model is not None:
-                try:
-                    return self._session.catalog.find(turn.model).ref
-                except UnknownModel:
-                    return None
-        return None
+    def _model(self, path: Sequence[Turn]) -> tuple[str | None, Sequence[str]]:
+        """The model of the turn before while it can be asked, and a sentence when it cannot."""
+        last = next((turn.model for turn in reversed(path) if turn.model), None)
+        try:
+            return last and self._session.catalog.find(last).ref, ()
+        except UnknownModel:
+            return None, (f"the model of the turn before, {last}, is not known here, so the default model answers.",)
 
     # The tree
 
     def branch(self, at: str | None, new: str) -> None:
         """Begin the branch ``new`` after the turn ``at`` (its id or the beginning of one; ``None``: at the very beginning), and go there. Raises `UserError`."""
+        self._catch_up()
         with self._lock:
-            self._move(self.tree.branched(at, new))
-            self._settle()
+            self._move(self._tree.branched(at, new))
+        self._settle()
 
     def switch(self, branch: str) -> None:
         """Go to a branch, or to a turn by its id: the next question follows it. Raises `UserError`."""
+        self._catch_up()
         with self._lock:
-            self._move(self.tree.switched(branch))
-            self._settle()
+            self._move(self._tree.switched(branch))
+        self._settle()
 
     def _move(self, tree: Tree) -> None:
         self._tree = tree
@@ -264,18 +270,19 @@ class Conversation:
             raise UserError(f"{str(to)!r} is neither markdown nor json, nor a file that ends in .md or .json.")
         text = to_markdown(self.name, self.tree) if name == "markdown" else to_json(self.name, self.tree)
         if name != to:
-            _write_file(self._talks.place(to), text)
+            _write_file(self._talks.place(to), text, self.name)
         return text
 
     def take(self, tree: Tree) -> None:
         """Begin with an imported tree. Raises `UserError` for a conversation that has begun."""
+        self._catch_up()
         with self._lock:
-            if self.tree.turns:
+            if self._tree.turns:
                 raise UserError(f"there is a conversation {self.name!r} already; import it under another name.")
             self._tree = tree
             for event in events_of(tree):
                 self._write(event)
-            self._settle()
+        self._settle()
 
     # The store
 
@@ -285,14 +292,24 @@ class Conversation:
         if store is None:
             self._store = None
             return
-        new = self._store is None or store.database is not self._store.database
-        since = store.read(self.name, 0 if new else self._last)
+        since = store.read(
+            self.name, 0 if self._is_new(store) else self._last
+        )  # without the lock, which a run takes on the loop's thread
+        with self._lock:
+            self._take_in(since, store)
+
+    def _is_new(self, store: Conversations) -> bool:
+        return self._store is None or store.database is not self._store.database
+
+    def _take_in(self, since: Since, store: Conversations) -> None:
+        new = self._is_new(store)
         if since.damaged:
             self._untold = (
                 f"{since.damaged:,} rows of the conversation {self.name!r} are damaged and were left out; onb store check tells more.",
             )
         seen = retold(since.events, None if new else Tree(self._tree.turns))
-        begun, self._store, self._last = bool(self._tree.turns), store, since.last
+        begun, self._store = bool(self._tree.turns), store
+        self._last = since.last if new else max(self._last, since.last)
         if new and begun:
             for turn in self._tree.turns.values():
                 self._write(turn)
@@ -317,12 +334,6 @@ class Conversation:
     def _news(self) -> tuple[str, ...]:
         told, self._untold = self._untold, ()
         return (*told, *self._talks.why_not_kept(self.name))
-
-
-_HOW: Final = frozenset(
-    {"options", "over", "grid", "repeat", "schema", "json", "files", "namespace", "stream", "source"}
-)
-"""What `Session.plan` takes besides prompt, models and system; every other keyword is a model's parameter."""
 
 
 def _require_results(path: Sequence[Turn], results: Sequence[ToolResult]) -> None:
@@ -359,14 +370,19 @@ def _following(items: Items, make: Callable[..., Request], told: tuple[str, ...]
     return Following(items.template, items.models, items.table, items.axes, items.repeat, make, told=told)
 
 
-def _write_file(path: Path, text: str) -> None:
+def _write_file(path: Path, text: str, name: str) -> None:
+    """An earlier export of the same conversation is replaced, and no other file."""
+    head = text[: text.index(' "branch"')] if path.suffix.lower() == ".json" else head_of(name)
     try:
-        path.write_text(text, encoding="utf-8")
+        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(head):
+            why = f"{path} is there already and is no export of the conversation {name!r}; name another file."
+        else:
+            path.write_text(text, encoding="utf-8")
+            why = ""
     except OSError as error:
         why = f"{path} cannot be written: {error.strerror or type(error).__name__}."
-    else:
-        return
-    raise UserError(why)
+    if why:
+        raise UserError(why)
 
 
 class Talks:
@@ -397,7 +413,7 @@ class Talks:
         kept = store.names() if store else []
         with self._lock:
             here = [name for name, talk in self._open.items() if talk._tree.turns]
-        return list(dict.fromkeys([*kept, *here]))
+        return [name for name in dict.fromkeys([*kept, *here]) if is_name(name)]
 
     def import_file(self, path: str | Path, name: str | None = None) -> Conversation:
         """A conversation from a file: what `Conversation.export` wrote as JSON, or a list of role/content messages. Raises `UserError`."""

@@ -20,8 +20,13 @@ _CONTROL: Final = re.compile(
 
 def to_markdown(name: str, tree: Tree) -> str:
     """The path to the current head: a heading for each speaker, texts in fences."""
-    blocks = [f"# {_word(name)}", *(block for turn in tree.current for block in _turn(turn, tree))]
+    blocks = [head_of(name), *(block for turn in tree.current for block in _turn(turn, tree))]
     return "\n\n".join(blocks) + "\n"
+
+
+def head_of(name: str) -> str:
+    """How an export of this conversation begins."""
+    return f"# {_word(name)}\n\nA conversation, exported by orchestrator-nb."
 
 
 def _turn(turn: Turn, tree: Tree) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -85,7 +86,7 @@ def _export(session: Session, words: Words) -> None:
     given = words.read(("name", {}), ("path", {"nargs": "?"}))
     talk = session.talks.existing(given.name)
     path = given.path or f"{talk.name}.md"
-    talk.export(path if "." in path else f"{path}.md")
+    talk.export(path if Path(path).suffix else f"{path}.md")
     _say(f"written to {path}; a path ending in .json holds the whole tree, to be imported again.")
 
 

@@ -64,7 +64,7 @@ def test_markdown_shows_the_current_path_for_people():
     other = Turn("t1", "t0", (Message.user("And?", Image(b"xy", "image/png")),), None, "failed", why="no *answer*")
     tree = tree.with_turn(other)
     assert to_markdown("metals", tree) == (
-        "# metals\n\n## System\n\n```\nBe brief.\n```\n\n## User (t0, 2023-11-14 22:13 UTC)\n\n```\nName a metal.\n```\n\n"
+        "# metals\n\nA conversation, exported by orchestrator-nb.\n\n## System\n\n```\nBe brief.\n```\n\n## User (t0, 2023-11-14 22:13 UTC)\n\n```\nName a metal.\n```\n\n"
         "## Assistant (lab/one)\n\n```\nIron.\n```\n"
     )
 

@@ -132,6 +132,19 @@ def test_an_answer_that_is_left_early_is_kept_and_can_be_followed(opened):
     assert sent[3].text == cut.answer.text
 
 
+def test_what_the_user_should_know_of_what_is_sent_is_said(opened, home):
+    session = opened()
+    session.simulate(True)
+    session.conversation("played").ask("How?", "deepseek", thinking=False)
+    session.simulate(False)
+    played = session.conversation("played").ask("And?", "lab/one").run.notices
+    assert "1 of the answers that lab/one is shown as its own are the simulator's." in played
+    chat = [{"role": "user", "content": "How?"}, {"role": "assistant", "content": "So.", "model": "elsewhere/one"}]
+    (home / "chat.json").write_text(json.dumps(chat))
+    with pytest.raises(UserError, match="name a model"):
+        session.talks.import_file("chat.json").ask("And?")
+
+
 def test_a_turn_without_an_answer_is_resumed_into_its_place(opened, lab):
     session = opened()
     talk = begun(session)
@@ -214,6 +227,12 @@ def test_an_export_is_imported_under_another_name_and_goes_on(opened, home):
     assert copy.ask("And?").call.item.request.messages[0].text == SAID
     assert (home / "talk.md").read_text().startswith("# metals")
     assert json.loads(talk.export("json"))["name"] == "metals"
+    talk.export("talk.json")
+    for name in ("mine.md", "mine.json"):
+        (home / name).write_text("# metals\n\nMine.")
+        with pytest.raises(UserError, match="is no export of the conversation 'metals'; name another file"):
+            talk.export(name)
+        assert (home / name).read_text() == "# metals\n\nMine."
     with pytest.raises(UserError, match="neither markdown nor json"):
         talk.export("talk.pdf")
     with pytest.raises(UserError, match="cannot be written"):
