@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Hashable
@@ -72,7 +73,7 @@ def export(run: str, form: str, output: Path | None) -> None:
     with open_session() as session:
         frame = session.show(run)
     if output is None:
-        _write(frame, form, sys.stdout)
+        _print(frame, form)
     else:
         with output.open("w", encoding="utf-8", newline="") as file:
             _write(frame, form, file)
@@ -85,8 +86,20 @@ def _write(frame: pd.DataFrame, form: str, file: Any) -> None:
         frame.to_json(file, orient="records", lines=True, date_format="iso", force_ascii=False)
 
 
+def _print(frame: pd.DataFrame, form: str) -> None:
+    """To a pipe as it is; to a terminal without what would steer it."""
+    from orchestrator_nb.results.safe_text import plain  # as above
+
+    if not sys.stdout.isatty():
+        return _write(frame, form, sys.stdout)
+    text = io.StringIO()
+    _write(frame, form, text)
+    click.echo(plain(text.getvalue()), nl=False)
+    return None
+
+
 def _print_json(frame: pd.DataFrame) -> None:
-    _write(frame, "jsonl", sys.stdout)
+    _print(frame, "jsonl")
 
 
 @runs.command()
