@@ -22,6 +22,8 @@ CELLS = [
     "many[['model', 'text', 'cost_usd', 'latency_s', 'run_id']], object()",
     "import os\n[name for name in os.environ if name.startswith('OTHER_')]",
     "%%llm anthropic/sim-400 --on-error return --source record\nSay it.",
+    "%%llm sonnet --dry-run\nWhy is the sky blue?",
+    "%%llm sonnet --repeat 61 -o max_tokens 20\nName a metal.",  # a line above it says what it will take
 ]
 
 
@@ -63,11 +65,11 @@ def test_of_a_recorded_notebook_only_the_changed_cells_differ(onb, tmp_path, mon
     assert (done.returncode, done.stderr) == (1, "")
     assert (
         verdict
-        == "study.ipynb: different. Of 9 code cells, 2 differ from what is saved; 1 differs between two replays."
+        == "study.ipynb: different. Of 11 code cells, 2 differ from what is saved; 1 differs between two replays."
     )
     assert shown[0] == "code cell 4 differs, saved and replayed: %%llm one << sonnet"
     assert any("ReplayMiss" in line and "'Why is the sky blue?'" in line for line in shown)
-    assert "code cell 9 differs, one replay and the next: import random" in shown
+    assert "code cell 11 differs, one replay and the next: import random" in shown
 
 
 @pytest.mark.slow
