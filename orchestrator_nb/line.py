@@ -45,7 +45,7 @@ class Line:
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
         self.pricer = pricer = Pricer(settings.price_overrides)
-        self.worst = Worst(pricer)
+        self.worst = Worst(pricer, pricer.hours)
         self._priced = priced(pricer)  # each request for itself, as the vendor bills it
         self._outer: list[Layer] = [  # outermost first
             continued(),  # each hop is a call of its own below
