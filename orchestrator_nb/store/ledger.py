@@ -103,7 +103,8 @@ class Ledger:
         about = {"model": request.model.ref, "row": item.row, "repeat": item.repeat}
         if self._keep_prompts and item.inputs:
             about["inputs"] = [[str(name), shown(value)] for name, value in item.inputs.items()]  # in their order
-        written, key = self._clean(canonical(about)), request.key
+        written, key = canonical(about), request.key
+        written = self._clean(written) if "inputs" in about else written
         values = (run, number, written, seal("items", run, number, key, written), bytes.fromhex(key))
         return request_row(request, keep=self._keep_prompts, clean=self._clean), Row("items", values)
 
@@ -153,7 +154,8 @@ class Ledger:
         """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole."""
         run, key = self._of(run_id), call.item.request.key
         answer = self._answer_row(key, call, run)
-        written = self._clean(canonical(_outcome(call, kept=answer is not None)))
+        written = canonical(_outcome(call, kept=answer is not None))
+        written = self._clean(written) if call.error else written
         served = space_of(call.answer) if call.answer and call.source == "cache" else None
         digest = seal("calls", run.number, place, run.turn, key, written)
         kept = answer.values[0] if answer else None
