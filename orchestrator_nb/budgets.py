@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 from orchestrator_nb.config import Config
-from orchestrator_nb.kernel.budget import Budget, Cap, Caps, Each, dollars, usd_of
+from orchestrator_nb.kernel.amounts import dollars, usd_of
+from orchestrator_nb.kernel.budget import Budget, Cap, Each
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.day import Calendar, Day
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.spending import Spending

@@ -9,7 +9,7 @@ from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import Config
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.kernel.breaker import Breaker
-from orchestrator_nb.kernel.budget import Caps
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.limits import Limiter
 from orchestrator_nb.kernel.pause import Gate, paused

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator_nb.canonical import plain
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
-from orchestrator_nb.kernel.budget import Caps
 from orchestrator_nb.kernel.cached import Cache, Within
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.recorded import Book, recorded
 from orchestrator_nb.kernel.taped import taped, written

@@ -35,7 +35,8 @@ from orchestrator_nb.forecast import LOOK, Lookup, forecast
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
-from orchestrator_nb.kernel.budget import Budget, usd_of
+from orchestrator_nb.kernel.amounts import usd_of
+from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop
 from orchestrator_nb.kernel.portal import GRACE_S, Portal

@@ -1,37 +1,19 @@
-"""Caps on money. What an attempt can cost at most is reserved before it is sent, and settled when it has ended.
+"""One cap on money: what is spent of it, what is set aside for calls under way, and who waits for room.
 
-Who does not fit while others are under way waits: they may turn out cheaper. Who cannot fit any more is refused, with figures. An attempt whose cost nobody
-knows counts at its worst, so a cap is never passed. Cached, replayed and simulated answers never come here or cost nothing; a model on this machine costs
-what the user says it costs, else nothing.
+Who does not fit while others are under way waits: they may turn out cheaper. Who cannot fit any more is refused, with figures.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Final, Protocol
 
-from orchestrator_nb.calls import Cost, Event, Request, Response, Started, Waiting
-from orchestrator_nb.errors import LimitError, ProviderError, UserError
-from orchestrator_nb.types import Emit, Handler, Layer
-
-ZERO: Final = Decimal(0)
-
-
-class Bound(Protocol):
-    """What one request can cost (`orchestrator_nb.kernel.price.Worst`)."""
-
-    def __call__(self, request: Request) -> Decimal | None:
-        """At most, in USD; ``None`` when price or length are unknown."""
-        ...
-
-    def has_price(self, request: Request) -> bool:
-        """Whether a price of the model is known."""
-        ...
+from orchestrator_nb.errors import LimitError
+from orchestrator_nb.kernel.amounts import ZERO, dollars
 
 
 class Reservation(Protocol):
@@ -182,135 +164,6 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
-class Caps:
-    """All caps that hold for one run, in the order in which they are taken: the same for everybody, so that nobody waits in a circle.
-
-    ``refused`` counts by name whom a cap refused, ``whys`` keep the figures of the last time.
-    """
-
-    def __init__(self, caps: Sequence[Cap]) -> None:
-        self._caps = caps
-        self.refused: Counter[str] = Counter()
-        self._whys: dict[str, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._caps)
-
-    def layer(self, bound: Bound) -> Layer:
-        """The layer: every cap holds for each attempt.
-
-        Outside of the limiter: who waits for money holds no place, and who waits for a place is sent some time, and gives back what it does not need.
-        """
-
-        def layer(call: Handler) -> Handler:
-            async def handle(request: Request, emit: Emit) -> Response:
-                worst = self._worst(request, bound)
-                if worst is None:
-                    return await call(request, emit)
-                held = await self._reserved(worst, request, emit)
-                usd: Decimal | None = None
-                watch = _Watch(emit)
-                try:
-                    response = await call(request, watch)
-                    usd = _cost(response)
-                except ProviderError as error:
-                    usd = _cost_of_failure(error)
-                    raise
-                except BaseException:  # a cancellation, no key, nothing that could be sent
-                    usd = None if watch.started else ZERO
-                    raise
-                else:
-                    return response
-                finally:
-                    for reservation in held:
-                        reservation.settle(usd)
-
-            return handle
-
-        return layer
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What a run's summary says of the caps that refused something."""
-        return tuple(
-            f"{count:,} {'call' if count == 1 else 'calls'} not asked: {self._whys[name]}."
-            for name, count in self.refused.items()
-        )
-
-    def _worst(self, request: Request, bound: Bound) -> Decimal | None:
-        """The most that it can cost, ``None`` for nothing. Raises `LimitError` when nobody knows."""
-        model, name = request.model, self._caps[0].name
-        if model.vendor.simulated:
-            return None
-        if (worst := bound(request)) is not None:
-            return worst or None
-        if bound.has_price(request):
-            why = f"how long an answer of {model.ref} may be is unknown, so no cap ({name}) can be kept"
-            raise self._refusal(model.ref, why, "set a limit: -o max_tokens 1000")
-        if model.vendor.is_local:
-            return None
-        why = f"the price of {model.ref} is unknown, so no cap ({name}) can be kept"
-        entry = f'prices: {{"{model.ref}": {{input: 1.0, output: 4.0}}}}'
-        raise self._refusal(model.ref, why, f"write it into your config.yaml, in USD per million tokens: {entry}")
-
-    def _refusal(self, name: str, why: str, advice: str) -> LimitError:
-        self._count(name, f"{why}; {advice}")
-        return LimitError(f"not asked: {why}; {advice}.")
-
-    def _count(self, name: str, why: str) -> None:
-        self.refused[name] += 1
-        self._whys[name] = why
-
-    async def _reserved(self, worst: Decimal, request: Request, emit: Emit) -> list[Reservation]:
-        held: list[Reservation] = []
-        try:
-            for cap in self._caps:
-                held += [await self._from(cap, worst, request, emit)]
-        except BaseException:
-            for reservation in held:
-                reservation.settle(ZERO)
-            raise
-        return held
-
-    async def _from(self, cap: Cap, worst: Decimal, request: Request, emit: Emit) -> Reservation:
-        try:
-            return await cap.reserve(worst, partial(emit, Waiting(f"room under the cap {cap.name}")))
-        except LimitError as error:
-            self._count(cap.name, f"one could cost {dollars(worst)}, and {cap.why}")
-            error.args = (f"{request.model.ref} was not asked: {error.args[0]}",)
-            raise
-
-
-def _cost(response: Response) -> Decimal | None:
-    return ZERO if response.source == "simulated" else _known(response.cost)
-
-
-def _cost_of_failure(error: ProviderError) -> Decimal | None:
-    if error.billed == "no" or error.simulated:
-        return ZERO
-    whole = error.billed == "yes" and error.response is not None and error.response.complete
-    return _known(error.response.cost) if whole and error.response else None
-
-
-def _known(cost: Cost) -> Decimal | None:
-    """By the vendor's count; an estimate of ours may be too low."""
-    return None if cost.source == "estimate" or cost.usd is None or cost.usd < 0 else cost.usd
-
-
-class _Watch:
-    """An `Emit` that notices whether anything was sent."""
-
-    __slots__ = ("_emit", "started")
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit, self.started = emit, False
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self.started = True
-        self._emit(event)
-
-
 def refusal(cap: Cap, worst: Decimal) -> LimitError:
     """The sentence for one that does not fit, without its model."""
     return LimitError(f"it could cost {dollars(worst)}, and {cap.why}; raise the cap, or lower max_tokens.")
@@ -320,22 +173,3 @@ def figures(cap: Cap, spent: Decimal, in_flight: Decimal, more: str = "") -> str
     """How a cap stands, as part of a sentence."""
     flying = f" and {dollars(in_flight)} is in flight" if in_flight else ""
     return f"of the cap of {dollars(cap.limit)} ({cap.name}) {dollars(spent)} is spent{more}{flying}"
-
-
-def dollars(usd: Decimal) -> str:
-    """``$0.05``, ``$0.0103``, ``$1,234.50``: two decimals, or as many as show it to four digits."""
-    digits = max(2, min(12, 3 - usd.adjusted())) if usd else 2
-    whole, _, rest = f"{usd:,.{digits}f}".partition(".")
-    return f"${whole}.{rest[:2]}{rest[2:].rstrip('0')}"
-
-
-def usd_of(amount: object) -> Decimal:
-    """An amount that the user wrote: a number or its text, with or without ``$``. Raises `UserError` for what is none, or below 0."""
-    text = str(amount).strip().removeprefix("$") if not isinstance(amount, bool) else ""
-    try:
-        usd = Decimal(text)
-    except ArithmeticError:
-        usd = Decimal(-1)
-    if usd.is_finite() and usd >= 0:
-        return usd
-    raise UserError(f"a cap is an amount in USD such as 0.50, not {amount!r}.")

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from orchestrator_nb.errors import OrchestratorError
-from orchestrator_nb.kernel.budget import ZERO, Reservation, figures, refusal
+from orchestrator_nb.kernel.amounts import ZERO
+from orchestrator_nb.kernel.budget import Reservation, figures, refusal
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.spending import Room, Spending
 from orchestrator_nb.types import Clock

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from orchestrator_nb.calls import Cost, Response, Started, Waiting
 from orchestrator_nb.catalog import Vendor
 from orchestrator_nb.errors import CLASS_OF, KeyMissing, LimitError, OrchestratorError, UserError
-from orchestrator_nb.kernel.budget import Budget, Caps, Each, dollars, usd_of
+from orchestrator_nb.kernel.amounts import dollars, usd_of
+from orchestrator_nb.kernel.budget import Budget, Each
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.day import Calendar, Day
 from orchestrator_nb.kernel.fanout import fan_out
 from orchestrator_nb.kernel.limits import Limiter
