@@ -134,16 +134,23 @@ def test_a_cell_that_runs_again_asks_from_where_it_stood_also_after_kill_9(tmp_p
         for _ in range(2):
             assert kernel.run(loop, cell="d").status == "ok"
             assert kernel.value(CURRENT) == ["zero", "two", "three", "loop 0", "loop 1"]
+        kernel.run(AT_ONCE.replace("lively = False", "pace = 0.3"))
+        stopped = kernel.run(
+            "%%llm deepseek -c metals\nTell a long story.", cell="s", interrupt_when=lambda shown: "story" in shown.text
+        )
+        assert "KeyboardInterrupt" in stopped.error
+        assert kernel.value(CURRENT)[-1] == "loop 1", "what was cut off stands beside the path"
+        assert "(stopped before the answer was whole" in kernel.run("%llm conversations tree metals").text
         turns = kernel.value(TURNS)
         os.kill(kernel.value("__import__('os').getpid()"), signal.SIGKILL)
     with fresh(tmp_path) as kernel:
         begin(kernel)
-        assert kernel.value(TURNS) == turns == 12
+        assert kernel.value(TURNS) == turns == 13
         assert kernel.value(CURRENT) == ["zero", "two", "three", "loop 0", "loop 1"]
         assert cells(kernel, ("c", "three, anew"), ("e", "four")) == ["zero", "two", "three, anew", "four"]
         sent = "[m['role'] for m in __import__('orchestrator_nb').session().simulator.requests[-1].body['messages']]"
         assert kernel.value(sent) == ["user", "assistant"] * 3 + ["user"]
-        assert kernel.value(TURNS) == 14
+        assert kernel.value(TURNS) == 15
 
 
 @pytest.mark.slow

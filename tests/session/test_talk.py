@@ -132,6 +132,13 @@ def test_an_answer_that_is_left_early_is_kept_and_can_be_followed(opened):
     assert sent[3].text == cut.answer.text
 
 
+def test_what_is_drawn_does_not_steer_the_terminal(opened):
+    talk = opened().conversation("steer")
+    talk.ask("Clear \x1b[2J and \u202eturn", "lab/one")
+    assert "Clear" in str(talk)
+    assert not {"\x1b", "\u202e"} & set(f"{talk}{talk!r}{talk.export()}")
+
+
 def test_what_the_user_should_know_of_what_is_sent_is_said(opened, home):
     session = opened()
     session.simulate(True)
