@@ -81,7 +81,8 @@ class Book:
         self._places, self._spared, self._seen = places, spared, seen
         self._disk = Together(store.database.written)
         self._kept: set[int] = set()
-        self._spent = Spent(run_id)
+        self._charged: list[tuple[Billed, Decimal | None, Decimal | None]] = []
+        self._saved = ZERO
         self._owned = False
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
@@ -141,7 +142,7 @@ class Book:
     def settled(self, attempt: Attempt, billed: Billed, *, usd: Decimal | None = None, **told: Any) -> None:
         """How an attempt ended. A store that fails now is told when the next row is written, and the attempt counts at its worst."""
         if not attempt.simulated:
-            self._spent += charged(billed, usd, attempt.worst)
+            self._charged.append((billed, usd, attempt.worst))  # summed up at the end
         with self._watched():
             self._ledger.settled(attempt, billed=billed, usd=usd, **told)
 
@@ -156,7 +157,7 @@ class Book:
         if (place := self._place(index, call)) is None:
             return
         if call.source in {"cache", "replay"} and call.recorded != "simulated" and call.answer:
-            self._spent += Spent(saved=call.answer.cost.usd or ZERO)
+            self._saved += call.answer.cost.usd or ZERO
         if place != index:
             call = replace(call, id=f"{self._run}-{place}")
         with self._watched():
@@ -193,8 +194,11 @@ class Book:
             if index not in self._kept:
                 self.put(index, call)
         with self._watched():
-            spent = self._spent if self._places is None else self._ledger.spent(self._run)
+            spent = self._sum() if self._places is None else self._ledger.spent(self._run)
             self._ledger.ended(self._run, **told, spent=spent_record(spent))
+
+    def _sum(self) -> Spent:
+        return sum((charged(*attempt) for attempt in self._charged), Spent(self._run, saved=self._saved))
 
     def _watched(self) -> _Watched:
         return _Watched(self)

@@ -54,10 +54,13 @@ class Database:
             None, in_memory(clock.wall()), clock, (f"{why} Until then runs and answers are kept in memory only.",)
         )
 
-    def put(self, *rows: Row) -> None:
-        """Hand rows over to be written together, soon. Never waits for the disk. Raises `StoreError` when writing has failed: they are kept for `retry`."""
+    def put(self, *rows: Row, asked: bool = False) -> None:
+        """Hand rows over to be written together, soon; or, with ``asked``, when the caller asks for it (`written`), as it is about to do.
+
+        Never waits for the disk. Raises `StoreError` when writing has failed: they are kept for `retry`.
+        """
         self._require_own()
-        self._writer.put(*rows)
+        self._writer.put(*rows, asked=asked)
 
     def transact(self, act: Callable[[Connection], T]) -> Future[T]:
         """Read and write as one step that no other process can come between; the result comes when it is on disk.

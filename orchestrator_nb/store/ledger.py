@@ -118,7 +118,7 @@ class Ledger:
         worst: Decimal | None = None,
         simulated: bool = False,
     ) -> Attempt:
-        """Attempt ``number`` of a question is about to go out. To send only what is written: ``await asyncio.wrap_future(database.written())``."""
+        """Attempt ``number`` of a question is about to go out. It is written when that is asked for: ``await asyncio.wrap_future(database.written())``."""
         run = self._of(run_id)
         attempt = Attempt(next(self._numbers), run.number, worst, run.durable, simulated)
         at = self._database.clock.wall()
@@ -126,7 +126,7 @@ class Ledger:
             {"model": model, "key": key, "number": number, "worst": money(worst), "simulated": simulated}
         )
         values = (attempt.id, run.number, at, written, seal("attempts", attempt.id, run.number, at, written))
-        self._database.put(Row("attempts", values, run.durable))
+        self._database.put(Row("attempts", values, run.durable), asked=True)
         return attempt
 
     def settled(
@@ -146,12 +146,11 @@ class Ledger:
             "request_id": request_id, "status": status, "at": self._database.clock.wall(),
         }  # fmt: skip
         written = canonical({name: value for name, value in told.items() if value is not None})
-        self._database.put(
-            Row("settlements", (attempt.id, written, seal("settlements", attempt.id, written)), attempt.durable)
-        )
+        values = (attempt.id, written, seal("settlements", attempt.id, written))
+        self._database.put(Row("settlements", values, attempt.durable), asked=outcome == "ok")  # the call's end follows
 
     def finished(self, run_id: str, place: int, call: Call) -> None:
-        """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole."""
+        """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole. Ask for it to be written."""
         run, key = self._of(run_id), call.item.request.key
         answer = self._answer_row(key, call, run)
         written = canonical(_outcome(call, kept=answer is not None))
@@ -162,7 +161,7 @@ class Ledger:
         values = (next(self._numbers), run.number, place, run.turn, written, kept, bytes.fromhex(key), served, digest)
         run.outcomes[place] = call.source, call.error is not None
         row = Row("calls", values, run.durable)
-        self._database.put(*((answer, row) if answer else (row,)))
+        self._database.put(*((answer, row) if answer else (row,)), asked=True)
 
     def _answer_row(self, key: str, call: Call, run: _Open) -> Row | None:
         """A cached answer stands here already; a replayed one is kept for its run's sake, and served to nobody."""

@@ -51,6 +51,7 @@ class Writer:
         self._wake = threading.Condition()
         self._urgent = 0
         self._closing, self._durable = False, False
+        self._unheard = False
         self._not_before = 0.0
         self._problem: StoreError | None = None
         self._thread: threading.Thread | None = None
@@ -61,13 +62,17 @@ class Writer:
         problem = self._problem
         return StoreError(*problem.args) if problem else None
 
-    def put(self, *rows: Row) -> None:
-        """Hand rows over; they are written together. Raises `StoreError` when writing has failed before: they are kept, see `retry`."""
+    def put(self, *rows: Row, asked: bool = False) -> None:
+        """Hand rows over; they are written together. Raises `StoreError` when writing has failed before: they are kept, see `retry`.
+
+        ``asked``: whoever hands them over asks right away that they be written, so that the writer need not wake up for each.
+        """
         with self._wake:
             self._require_open()
-            before = len(self._queue)
+            before, unheard = len(self._queue), self._unheard or not self._queue
             self._queue.extend(rows)
-            if before < ROWS <= len(self._queue) or not before:
+            self._unheard = unheard and asked
+            if before < ROWS <= len(self._queue) or (unheard and not asked):
                 self._rouse()
         if self._problem:
             raise StoreError(*self._problem.args)
