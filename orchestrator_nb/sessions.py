@@ -58,7 +58,8 @@ from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.streaming import pieces
 from orchestrator_nb.structured import json_schema_of
-from orchestrator_nb.talk import Conversation, Talks
+from orchestrator_nb.talk import Conversation
+from orchestrator_nb.talks import Talks
 from orchestrator_nb.tapes import Tapes
 from orchestrator_nb.types import Clock
 from orchestrator_nb.vault import sources
@@ -96,7 +97,7 @@ class Session:
         self._tapes = Tapes(versions, self._keyless.held_by)
         self._history = History(lambda: self.config, self._clock, self._keyless.without)
         self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
-        self.talks = Talks(self, self._clock)
+        self.talks = Talks(self, self._clock, self._keyless)
 
     @classmethod
     def open(

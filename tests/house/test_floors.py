@@ -51,7 +51,7 @@ FLOORS = [
         "binding",
         "importing",
     },  # a grid on its way, the way, and the keys for it
-    {"sessions", "playing", "streaming", "talk"},  # where it is put together
+    {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only

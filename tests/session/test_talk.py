@@ -139,6 +139,20 @@ def test_what_is_drawn_does_not_steer_the_terminal(opened):
     assert not {"\x1b", "\u202e"} & set(f"{talk}{talk!r}{talk.export()}")
 
 
+def test_a_key_in_a_prompt_reaches_neither_the_store_nor_a_file(opened, home):
+    key = "sk-ant-0123456789abcdefghij"
+    talk = opened(ANTHROPIC_API_KEY=key).conversation("leak")
+    talk.ask(f"Is {key} a key?", "lab/one", system=f"Never say {key}.")
+    talk.ask("And?")
+    assert key in talk.messages[0].text, "what is sent is what was said"
+    assert key not in talk.export("leak.json") + talk.export("leak.md")
+    again = opened(ANTHROPIC_API_KEY=key).conversation("leak")
+    assert [message.text for message in again.messages][::2] == ["Is [key] a key?", "And?"]
+    files = [file for file in home.rglob("*") if file.is_file()]
+    assert len(files) > 4
+    assert not any(key.encode() in file.read_bytes() for file in files)
+
+
 def test_what_the_user_should_know_of_what_is_sent_is_said(opened, home):
     session = opened()
     session.simulate(True)
