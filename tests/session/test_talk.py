@@ -118,6 +118,8 @@ def test_a_long_answer_goes_on_and_a_refused_one_does_not(opened, words, outcome
 def test_an_answer_that_is_left_early_is_kept_and_can_be_followed(opened):
     session = opened()
     session.simulate(True)
+    world = session.simulator._world
+    world.lively, world.pace = False, 0.05
     talk = session.conversation("early")
     talk.ask("How?", "deepseek", thinking=False)
     stream = talk.stream("Tell me a long story about rain.")
@@ -156,6 +158,7 @@ def test_a_key_in_a_prompt_reaches_neither_the_store_nor_a_file(opened, home):
 def test_what_the_user_should_know_of_what_is_sent_is_said(opened, home):
     session = opened()
     session.simulate(True)
+    session.simulator._world.lively = False
     session.conversation("played").ask("How?", "deepseek", thinking=False)
     session.simulate(False)
     played = session.conversation("played").ask("And?", "lab/one").run.notices
