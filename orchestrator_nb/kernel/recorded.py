@@ -24,7 +24,7 @@ from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.told import ZERO, Spent, charged, spent_record
 from orchestrator_nb.types import Emit, Handler, Layer
 
-TOGETHER_S: Final = 0.004
+TOGETHER_S: Final = 0.008
 """How long after one commit the next may begin: those who finish meanwhile share it."""
 BEHIND: Final = 500
 """Calls that may wait to be told before their workers wait too: calls that nothing goes out for are quicker than the disk."""

@@ -98,8 +98,12 @@ def test_what_is_no_notebook_and_what_is_not_installed_is_one_sentence(tmp_path,
     assert done.output.endswith("pip install 'orchestrator-nb[lab]'\n")
 
 
-@pytest.mark.slow
-def test_the_shell_records_and_replays(onb, tmp_path):
+def test_the_shell_records_and_replays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def onb(*args, **environ):
+        return CliRunner(env={"ORCHESTRATOR_NB_HOME": str(tmp_path / "home"), **environ}).invoke(main, args)
+
     asked = ("ask", "Name a metal.", "-m", "sonnet", "--json")
     first = onb(*asked, "--simulate", "--source", "record=metals.jsonl")
     again = onb(*asked, "--source", "replay=metals.jsonl")
@@ -108,7 +112,7 @@ def test_the_shell_records_and_replays(onb, tmp_path):
     assert rows[0]["text"] == rows[1]["text"]
     assert "1 replayed (simulated)" in again.stderr
     other = onb("ask", "Name a tree.", "-m", "sonnet", ORCHESTRATOR_NB_SOURCE="replay metals.jsonl")
-    assert other.returncode == 1
+    assert other.exit_code == 1
     assert "Record it: --source record=metals.jsonl" in other.stderr
 
 
