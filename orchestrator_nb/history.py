@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args, overload
+from typing import Any, Final, Literal, get_args, overload
 
 from orchestrator_nb.calls import Request
 from orchestrator_nb.catalog import Catalog, ModelSpec
@@ -162,12 +162,19 @@ class History:
             raise UserError(f"costs are told by {', '.join(BY)}, not by {by!r}.")
         return self._ledger().cost(by)
 
-    def rest(self, name: str, catalog: Catalog, *, failed: bool = False, last: str | None = None) -> Rest:
-        """What of a run has no answer; with ``failed``, what failed too. Raises `UserError` when there is nothing, or it cannot be asked any more."""
+    def rest(
+        self, name: str, catalog: Catalog, *, failed: bool = False, last: str | None = None, simulating: bool = False
+    ) -> Rest:
+        """What of a run has no answer; with ``failed``, what failed too. Raises `UserError` when there is nothing, or it cannot be asked any more.
+
+        ``simulating``: questions go to the simulator now, so that only a run of the simulator's can go on.
+        """
         told, places = self._ledger().run(self.find(name, last).id)
         chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
+        if bool(told.about.get("simulated", False)) != simulating:
+            raise UserError(_OTHERS[simulating].format(told.id))
         spared = frozenset(place.number for place in chosen if not _is_open(place))
         models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
         items = tuple(
@@ -188,6 +195,12 @@ class History:
 
 def _left_out(request: Request) -> Collection[str]:
     return PROVIDERS[request.model.vendor.kind].encode(request).notices
+
+
+_OTHERS: Final = (
+    "run {} was asked of the simulator, and the rest would be asked of models; to go on as it began: %llm simulate on",
+    "run {} was asked of models, and the rest would be asked of the simulator; to go on as it began: %llm simulate off",
+)
 
 
 def _is_open(place: CallTold) -> bool:

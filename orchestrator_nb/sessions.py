@@ -381,7 +381,8 @@ class Session:
 
     def rest(self, run: str = "last", *, errors: bool = False) -> Plan:
         """What of an earlier run has no answer, ready to be asked; with ``errors``, what failed too. Raises `UserError` when there is nothing."""
-        rest = self._history.rest(run, self.catalog, failed=errors, last=self.last.id if self.last else None)
+        last = self.last.id if self.last else None
+        rest = self._history.rest(run, self.catalog, failed=errors, last=last, simulating=self.simulating)
         plan = Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
         return self.talks.resumed(plan, self._history.find(rest.run_id).about)
 

@@ -282,3 +282,19 @@ def test_a_run_that_could_not_begin_belongs_to_nobody(opened, lab, monkeypatch):
             session.resume(errors=True)
     lab.broken.clear()
     assert opened().resume(errors=True)["error"].isna().all()
+
+
+def test_a_run_of_models_and_one_of_the_simulator_are_not_mixed(opened, lab):
+    lab.broken.add("How?")
+    session = opened()
+    live = session.run(session.plan("How?", ONE))
+    session.simulate(True)
+    with pytest.raises(UserError, match=r"asked of models, .* to go on as it began: %llm simulate off"):
+        session.resume(live.id, errors=True)
+    played = session.run(session.plan("How?", ["mistral/sim-400"]))
+    session.simulate(False)
+    with pytest.raises(UserError, match=r"asked of the simulator, .* to go on as it began: %llm simulate on"):
+        session.resume(played.id, errors=True)
+    assert lab.asked == ["How?"]
+    lab.broken.clear()
+    assert session.resume(live.id, errors=True)["source"].tolist() == ["live"]
