@@ -110,6 +110,8 @@ def entry_of(record: Any) -> Entry:
 
 def _answer_of(record: Any) -> Response:
     response = response_of(record)
+    if response.source not in {"live", "simulated"}:
+        raise ValueError("it was not recorded from a model.")
     used = response.usage
     figures = (
         used.input,

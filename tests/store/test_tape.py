@@ -262,6 +262,7 @@ def sealed(record, key=None):
         {"response": {"v": 1, "model": "m", "cost": {"usd": "1E+999999", "source": "x"}}},
         {"response": {"v": 1, "model": "m", "parts": [{"type": "Path", "text": "/etc/passwd"}]}},
         {"response": {"v": 2, "model": "m"}},
+        {"response": {"v": 1, "model": "m", "source": "cache"}},
         {"response": {"v": 1, "model": "m", "parts": [{"type": "Text", "text": "half \ud83d"}]}},
         {"response": {"v": 1, "model": "m", "parsed": ["\udfff"]}},
         {"response": None},
