@@ -150,6 +150,8 @@ class History:
             raise UserError(
                 f"{len(found)} runs begin with {name!r}: {', '.join(told.id for told in found[:3])} …; write more of it."
             )
+        if not runs:
+            raise UserError("no run is written down yet: ask something first.")
         raise UserError(f"there is no run {name!r}; %llm runs lists them.")
 
     def show(self, name: str, last: str | None = None) -> Run:
@@ -210,7 +212,7 @@ def _is_open(place: CallTold) -> bool:
 def _complete(told: RunTold, places: Sequence[CallTold]) -> str:
     failed = sum(place.error is not None for place in places)
     more = f"; {failed:,} failed: add --errors to ask those again." if failed else ", so nothing is left to ask."
-    return f"all {len(places):,} calls of run {told.id} have an outcome{more}"
+    return f"every call of run {told.id} has an outcome{more}"
 
 
 def _again(place: CallTold, model: ModelSpec) -> Any:

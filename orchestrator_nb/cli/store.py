@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.history import By
+    from orchestrator_nb.sessions import Session
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
@@ -35,10 +36,13 @@ def list_runs(days: float | None, as_json: bool) -> None:
     """List the runs, the newest first."""
     with open_session() as session:
         found = session.runs(days)
+        _warn(session)
     if as_json:
         return _print_json(found)
     for run in found.to_dict("records"):
         click.echo(_line(run))
+    if found.empty:
+        click.echo(f"no run is written down{' for these days' if days else ' yet'}.", err=True)
     return None
 
 
@@ -109,13 +113,22 @@ def cost(by: By, as_json: bool) -> None:
     """Say what was billed, possibly billed, and saved by the cache and tapes."""
     with open_session() as session:
         found = session.costs(by)
+        _warn(session)
     if as_json:
         return _print_json(found)
     for row in found.to_dict("records"):
         unknown = f"  {row['unpriced']} at an unknown price" if row["unpriced"] else ""
         amounts = "  ".join(f"{name} ${row[f'{name}_usd']:.4f}" for name in ("billed", "possibly", "saved"))
         click.echo(f"{row[by] or '(none)':<44}{row['attempts']:>8} attempts  {amounts}{unknown}")
+    if found.empty:
+        click.echo("nothing was asked yet that costs something.", err=True)
     return None
+
+
+def _warn(session: Session) -> None:
+    """Say why an empty list may be no news: the file cannot be used."""
+    for notice in session.store.database.notices if session.store else ("the store is switched off (store.enabled).",):
+        click.echo(f"onb: {for_shell(notice)}", err=True)
 
 
 @runs.command()
@@ -190,3 +203,5 @@ def salvage(new: Path) -> None:
     with open_session() as session:
         found = rescue(session.config.paths.store, new, clock=SystemClock())
     click.echo(f"{new}: {', '.join(f'{number:,} {name}' for name, number in found.items())}")
+    if not any(found.values()):
+        click.echo("onb: nothing in the old file could be read.", err=True)

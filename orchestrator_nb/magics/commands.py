@@ -182,7 +182,7 @@ def _source(magics: Magics, words: Words) -> None:
 
 
 _MEANS: Final[Mapping[str, str]] = {
-    "record": " (models are asked, and their answers are written to the tape)",
+    "record": " (models are asked, and each answer is written to the tape, in the place of an earlier one to the same question)",
     "replay": " (no key, no connection, no cost)",
 }
 

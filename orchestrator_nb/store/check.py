@@ -80,7 +80,7 @@ def _checked(connection: Connection) -> Report:
     for name, (sql, test) in tests.items():
         found = [test(*row) for row in _rows(connection, sql, problems)]
         whole[name], damaged[name] = sum(found), len(found) - sum(found)
-    return Report(whole, damaged, tuple(problems))
+    return Report(whole, damaged, tuple(dict.fromkeys(problems)))
 
 
 def _rows(connection: Connection, sql: str, problems: list[str]) -> Iterable[tuple[Any, ...]]:

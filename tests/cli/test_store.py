@@ -90,3 +90,22 @@ def _read(handle):
         return os.read(handle, 65536)
     except OSError:  # the other end is closed
         return b""
+
+
+def test_before_anything_was_asked_that_is_said(tmp_path):
+    done = onb(tmp_path, "runs", "list")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no run is written down yet.\n")
+    done = onb(tmp_path, "runs", "show")
+    assert (done.returncode, done.stderr) == (2, "onb: no run is written down yet: ask something first.\n")
+
+
+def test_an_empty_list_of_a_file_that_is_no_store_says_why(tmp_path):
+    file = tmp_path / "data" / "store.db"
+    file.parent.mkdir()
+    file.write_text("no database at all")
+    done = onb(tmp_path, "runs", "list")
+    assert "is damaged; onb store salvage" in done.stderr
+    checked = onb(tmp_path, "store", "check")
+    assert (checked.returncode, checked.stdout.count("not a database")) == (1, 1)
+    assert "nothing in the old file could be read" in onb(tmp_path, "store", "salvage", "new.db").stderr
+    assert file.read_text() == "no database at all"
