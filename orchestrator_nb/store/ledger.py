@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Response, Source, Usage
 from orchestrator_nb.canonical import canonical
@@ -24,6 +25,8 @@ from orchestrator_nb.store.rows import Row, seal
 from orchestrator_nb.store.told import CallTold, RunTold, Spent
 
 Billed = Literal["no", "maybe", "yes"]
+TOGETHER: Final = 500
+"""Places of a grid that are handed over at once: two threads that take turns with Python's lock for each of them would take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ class Ledger:
         told = canonical({**about, "items": len(planned), "durable": paid})
         at, written = self._database.clock.wall(), self._clean(told)
         self._database.put(Row("runs", (run.number, run_id, at, written, seal("runs", run_id, at, written)), paid))
-        for number, item in enumerate(planned):
-            self._database.put(*self._item_rows(run.number, number, item))
+        for start in range(0, len(planned), TOGETHER):
+            some = enumerate(planned[start : start + TOGETHER], start)
+            self._database.put(*chain.from_iterable(self._item_rows(run.number, number, item) for number, item in some))
 
     def resume(self, run_id: str) -> list[CallTold]:
         """Write on in a run that was broken off; its places, so that only those without an outcome (or with an error) are asked. Raises `StoreError` for none."""
