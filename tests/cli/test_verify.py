@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from orchestrator_nb.cli import main
 from orchestrator_nb.cli.outputs import MOST_LINES, difference
+from orchestrator_nb.cli.verify import _compared, _hints
 from orchestrator_nb.results.estimate import Estimate, Share
+from orchestrator_nb.source import NAME_A_TAPE
 
 CELLS = [
     "%load_ext orchestrator_nb",
@@ -67,6 +69,7 @@ def test_of_a_recorded_notebook_only_the_changed_cells_differ(onb, tmp_path, mon
         verdict
         == "study.ipynb: different. Of 11 code cells, 2 differ from what is saved; 1 differs between two replays."
     )
+    assert shown[-1].startswith("What differs between two replays comes from time, chance or another file")
     assert shown[0] == "code cell 4 differs, saved and replayed: %%llm one << sonnet"
     assert any("ReplayMiss" in line and "'Why is the sky blue?'" in line for line in shown)
     assert "code cell 11 differs, one replay and the next: import random" in shown
@@ -83,6 +86,23 @@ def test_an_equal_notebook_is_said_to_be_in_one_line_and_stays_as_it_is(onb, tmp
     assert done.stdout == "sum.ipynb: equal. The outputs of 1 code cell are the saved ones, in both replays.\n"
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "sum.ipynb").read_bytes() == saved
+
+
+def test_the_usual_reasons_are_told_with_what_to_do():
+    def book(*outputs):
+        cells = [nbformat.v4.new_code_cell("x", outputs=printed(*texts) if texts else []) for texts in outputs]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    def told(saved, replayed, again):
+        return [hint.split(":")[0] for hint in _hints(saved, replayed, _compared(saved, replayed, again))]
+
+    missing = book([])
+    missing.cells[0].outputs = [nbformat.v4.new_output("error", ename="UserError", evalue=NAME_A_TAPE, traceback=[])]
+    assert told(book(["1"]), book(["1"]), book(["1"])) == []
+    assert told(book([]), book(["1"]), book(["1"])) == ["The notebook was saved without outputs"]
+    assert told(book(["1"]), missing, missing) == ["The notebook names no tape that is there"]
+    [hint] = told(book(["1"]), book(["1"]), book(["2"]))
+    assert hint.startswith("What differs between two replays comes from time, chance")
 
 
 def test_what_is_no_notebook_and_what_is_not_installed_is_one_sentence(tmp_path, monkeypatch):
