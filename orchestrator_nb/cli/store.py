@@ -205,3 +205,5 @@ def salvage(new: Path) -> None:
     click.echo(f"{new}: {', '.join(f'{number:,} {name}' for name, number in found.items())}")
     if not any(found.values()):
         click.echo("onb: nothing in the old file could be read.", err=True)
+    else:
+        click.echo("To use it, close all notebooks and move it to where onb store path says.", err=True)
