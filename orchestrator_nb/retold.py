@@ -54,7 +54,9 @@ def _source(answer: Response, source: Any) -> Any:
 
 
 def _missing(place: CallTold) -> OrchestratorError:
-    return _sentence(place, "has no outcome: its kernel ended before, or is still at it; %llm resume asks for the rest.")
+    return _sentence(
+        place, "has no outcome: its kernel ended before, or is still at it; %llm resume asks for the rest."
+    )
 
 
 def _damaged(place: CallTold) -> OrchestratorError:
