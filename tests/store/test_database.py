@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.store.answers import Answers
-from orchestrator_nb.store.database import Database
+from orchestrator_nb.store.database import Database, failure
 from orchestrator_nb.store.flock import FileLock
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.migrations import MIGRATIONS, Migration, migrate
@@ -277,3 +277,12 @@ def test_a_step_that_fails_leaves_the_old_store(path, clock, ledger, whole_run):
     assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
     connection.close()
     assert ledger.run("run")[0].done == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "safe"), [(sqlite3.SQLITE_FULL, True), (sqlite3.SQLITE_CORRUPT, False), (sqlite3.SQLITE_NOTADB, False)]
+)
+def test_of_a_damaged_file_nothing_is_promised(tmp_path, code, safe):
+    error = sqlite3.DatabaseError()
+    error.sqlite_errorcode = code
+    assert ("Everything acknowledged before is safe" in str(failure(error, tmp_path))) is safe
