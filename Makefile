@@ -11,7 +11,7 @@ PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 # Plain pip where uv is absent: slower, same result.
 PIP = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: help install demo test test-fast soak lab lint format types floors notebooks browser bench docs clean all
+.PHONY: help install demo test test-fast soak lab lint format types floors notebooks browser bench docs clean all widgets frontend
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,7 +50,23 @@ soak: $(VENV)/.ready  ## long runs that make test leaves out
 	@$(PIP) -e '.[dev,fuzz]'
 	$(BIN)/python -m pytest -q -m soak --timeout 3600
 
-lint: $(VENV)/.ready  ## style and format
+# Widgets are committed as built, so their tools are needed only where somebody changes them: where node or its packages are missing, it says so and goes on.
+WIDGETS := extensions/widgets
+NODE := $(shell node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null && command -v npm 2>/dev/null)
+
+$(WIDGETS)/node_modules/.ready: $(WIDGETS)/package-lock.json
+	@echo "Installing the widgets' tools (once) …"
+	@cd $(WIDGETS) && npm ci --loglevel=error && touch node_modules/.ready
+
+frontend:  ## types, style and unit tests of the widgets' code, where there is node
+	@if [ -z "$(NODE)" ]; then echo "SKIPPED: the widgets' checks (types, style, unit tests); they need node 20 or newer."; \
+	elif ! $(MAKE) --no-print-directory $(WIDGETS)/node_modules/.ready; then echo "SKIPPED: the widgets' checks; their tools could not be installed."; \
+	else cd $(WIDGETS) && npm run --silent --loglevel=error check; fi
+
+widgets: $(WIDGETS)/node_modules/.ready  ## build the widgets' code into the package
+	@cd $(WIDGETS) && npm run --silent --loglevel=error build
+
+lint: $(VENV)/.ready frontend  ## style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

@@ -59,6 +59,13 @@ def examine(
     ]
 
 
+def missing_keys(vendors: Iterable[Vendor], vault: Vault, environ: Mapping[str, str]) -> dict[str, str]:
+    """The vendors that cannot be asked now, each with why: its key is missing, or may be in the vault, which is locked. Asks for no password."""
+    keys = _Keys(vault, environ)
+    looked = {vendor.name: keys.source(vendor.key_name) for vendor in vendors if vendor.key_name}
+    return {name: source for name, (found, source) in looked.items() if not found}
+
+
 def without_home(problem: ConfigError, environ: Mapping[str, str]) -> list[Check]:
     """What can be told where not even the folders can be found."""
     return [*_python(), *_broken([problem]), *_password(environ)]

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -24,6 +24,8 @@ from orchestrator_nb.catalog import ModelSpec, Price, Vendor
 from orchestrator_nb.messages import Image, Part, Text, Thinking, ToolCall, ToolResult
 
 MILLION: Final = 1_000_000
+_FEW: Final = 100
+"""Tokens that fit into any model."""
 
 PROVIDER_OF_KIND: Final = {
     "anthropic": "anthropic",
@@ -68,6 +70,13 @@ class Pricer:
             return Cost(reported, "server")
         sheet = self._listed(request.model, response)
         return _cost(sheet, request, response, self._source) if sheet else Cost()
+
+    def rate(self, model: ModelSpec, *, simulated: bool = False) -> tuple[Decimal, Decimal] | None:
+        """USD per million tokens of a short question and of its answer, now; ``None`` where nobody knows. ``simulated``: the vendor is being played."""
+        asked, answer = Request(model, ()), Response(model.id, source="simulated" if simulated else "live")
+        costs = [self(asked, replace(answer, usage=usage)).usd for usage in (Usage(_FEW, 0), Usage(0, _FEW))]
+        input_, output = (None if usd is None else usd * MILLION / _FEW for usd in costs)
+        return None if input_ is None or output is None else (input_, output)
 
     def hours(self) -> list[Pricer]:
         """Pricers for each hour of the day to come, which know what this one knows."""

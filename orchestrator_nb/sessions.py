@@ -29,7 +29,7 @@ from orchestrator_nb.calls import Event, Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
-from orchestrator_nb.diagnosis import Check, examine
+from orchestrator_nb.diagnosis import Check, examine, missing_keys
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
 from orchestrator_nb.forecast import LOOK, Lookup, forecast
 from orchestrator_nb.forms import NOTHING, Forms
@@ -53,6 +53,7 @@ from orchestrator_nb.running import Running, Way, asking, replaying, told_of, ve
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Veiled
 from orchestrator_nb.source import AnswersFrom, decided
+from orchestrator_nb.store.measured import Measured, measured
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
@@ -183,6 +184,18 @@ class Session:
     def source_of(self, plan: Plan) -> AnswersFrom:
         """Where the answers to ``plan`` would come from. Raises `UserError` when a tape is missing."""
         return self._decided(plan.source, self._source)
+
+    def missing_keys(self) -> Mapping[str, str]:
+        """The vendors that cannot be asked now, each with why. Nothing is asked for, and no connection opened."""
+        return {} if self.simulating else missing_keys(self.catalog.vendors.values(), self.vault.vault, self._environ)
+
+    def rate(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
+        """USD per million input and output tokens of a short question, now; ``None`` where nobody knows."""
+        return self._current().pricer.rate(model, simulated=self.simulating)
+
+    def measured(self) -> Mapping[str, Measured]:
+        """By model, how long its newest calls took and what they cost; of the simulator's calls while it is on. Raises `StoreError`."""
+        return measured(self.store.database, "simulated" if self.simulating else "live") if self.store else {}
 
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""

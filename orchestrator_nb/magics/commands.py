@@ -89,6 +89,20 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _pick(magics: Magics, words: Words) -> None:
+    given = words.read(
+        ("pattern", {"nargs": "?", "default": "*"}), ("--into", {"metavar": "NAME", "default": "models"})
+    )
+    if not hasattr(magics.shell, "kernel"):  # a terminal has no widgets, and need not load them
+        from orchestrator_nb.widgets.offer import offer_of
+        from orchestrator_nb.widgets.picked import picked
+
+        return _say(picked(offer_of(magics.session, given.pattern), (), "").text)
+    from orchestrator_nb.widgets import ModelPicker  # ipywidgets and anywidget: only when a widget is wanted
+
+    return ModelPicker(given.pattern, into=given.into, session=magics.session).show()
+
+
 def _last(magics: Magics, words: Words) -> None:
     given = words.read(("--trace", _SWITCH))
     if given.trace:
@@ -234,6 +248,7 @@ def _say(text: str) -> None:
 
 _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "models": _models,
+    "pick": _pick,
     "last": _last,
     "config": _config,
     "why": _why,

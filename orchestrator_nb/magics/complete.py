@@ -162,7 +162,7 @@ def _command(rest: str, known: Known) -> Suggestions:
     if len(words) > 2:
         return Suggestions(words[-1], ())
     name, word = words
-    if name in ("why", "models"):
+    if name in ("why", "models", "pick"):
         return _starting(
             word, known.settings() if name == "why" else known.models(), "setting" if name == "why" else "model"
         )

@@ -22,6 +22,11 @@ COMMANDS: Final = (
     Command(
         "models", "models [PATTERN] [--live VENDOR]", "the models that can be asked; --live asks the vendor itself"
     ),
+    Command(
+        "pick",
+        "pick [PATTERN] [--into NAME]",
+        "choose models from a list, with their options; writes the choice to a variable, or a %%llm cell",
+    ),
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
     Command(
         "config",

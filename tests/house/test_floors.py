@@ -52,7 +52,7 @@ FLOORS = [
         "importing",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
-    {"magics", "cli", "demo", "__main__"},  # faces
+    {"magics", "cli", "widgets", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only
 APART = FLOORS[1] | FLOORS[3]  # floors whose rooms do not know each other
