@@ -184,6 +184,30 @@ class Keyring:
         old.wipe()
         new.wipe()
 
+    # What a form has in its fields
+
+    def make_with(self, password: Hidden, again: Hidden) -> None:
+        """`init` with what was typed twice. Raises as that does, and `UserError` when the two differ."""
+        if self.vault.exists:
+            raise UserError("there is a vault already; unlock it.")
+        self._unlocking.require_good(password)
+        if password != again:
+            raise UserError("the two differ; nothing was changed.")
+        self.vault.create(password)
+
+    def unlock_with(self, password: Hidden) -> None:
+        """Open it with what was typed. Raises `VaultAuthError`, `VaultError`."""
+        self.vault.unlock(password)
+
+    def set_with(self, name: str, value: Hidden) -> Fact:
+        """`set` with what was typed. Raises as that does, and `VaultLocked`; a name that could be a value is in no message."""
+        if looks_like_a_key(name):
+            raise UserError("that looks like a value, not like the name of a key; nothing was changed.")
+        require_name(name)
+        if not self.vault.still_open():
+            raise VaultLocked("the vault is locked; unlock it.")
+        return self._binding.put(name, value, self._binding.until_now(name) or self.origins_for(name))
+
     # Importing
 
     def import_env(self, *names: str, origins: Iterable[str] = (), replace: bool = False) -> Imported:

@@ -70,6 +70,11 @@ VAULT: Final = (
     Command(
         "status", "[status]", "whether it is open, how long it stays so, and its keys: name, vendor, fingerprint, age"
     ),
+    Command(
+        "panel",
+        "panel",
+        "the same as a form in the notebook: unlock, lock, add or replace a key, and the time that is left",
+    ),
     Command("init", "init", "make an empty vault; asks for a new password twice"),
     Command("unlock", "unlock", "open it for this kernel; asks for the password"),
     Command("lock", "lock", "wipe keys and values from this kernel now"),

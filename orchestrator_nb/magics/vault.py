@@ -15,7 +15,7 @@ from orchestrator_nb.literals import looks_like_a_key
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help
-from orchestrator_nb.magics.shell import Shell
+from orchestrator_nb.magics.shell import Shell, in_kernel
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.vault import telling
@@ -178,6 +178,16 @@ def _status(keyring: Keyring, words: Words) -> None:
         _say(line)
 
 
+def _panel(keyring: Keyring, words: Words) -> None:
+    words.names(0, 0)
+    if not in_kernel():
+        _say("a form needs a notebook; here is what it would show.")
+        return _status(keyring, words)
+    from orchestrator_nb.widgets import VaultPanel  # ipywidgets and anywidget: only when a widget is wanted
+
+    return VaultPanel(keyring).show()
+
+
 def _init(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
     keyring.init()
@@ -261,6 +271,7 @@ def _say(text: str) -> None:
 
 _VERBS: Final[Mapping[str, Callable[[Keyring, Words], Any]]] = {
     "status": _status,
+    "panel": _panel,
     "init": _init,
     "unlock": _unlock,
     "lock": _lock,

@@ -163,6 +163,12 @@ class Vault:
             self._follow(self._require_open())
             return tuple(_fact(entry, self._fps[name]) for name, entry in sorted(self._held.items()))
 
+    def glance(self) -> tuple[Fact, ...]:
+        """`facts` as this process has seen them last; none while it is locked. A look does not count as use, so a clock on the screen may take one."""
+        with self._guard:
+            held = sorted(self._held.items()) if self.is_open else []
+            return tuple(_fact(entry, self._fps[name]) for name, entry in held)
+
     def knows(self, name: str) -> bool:
         """Whether there is such a key, as far as this process has seen."""
         return name in self._known

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator_nb.widgets.picker import ModelPicker
+    from orchestrator_nb.widgets.vault import VaultPanel
 
+__all__ = ["ModelPicker", "VaultPanel"]
 
-__all__ = ["ModelPicker"]
-
-_HOME_OF = {"ModelPicker": "picker"}
+_HOME_OF = {"ModelPicker": "picker", "VaultPanel": "vault"}
 
 
 def __getattr__(name: str) -> Any:

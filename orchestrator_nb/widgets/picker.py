@@ -54,7 +54,7 @@ class ModelPicker(AnyWidget):
 
     def show(self) -> None:
         """Show it, and below it the static form that stays in the notebook."""
-        self._shown = still.show(*self._repr_mimebundle_(), self.still())
+        self._shown = still.show(self._repr_mimebundle_(), self.still())
 
     def _ipython_display_(self) -> None:
         self.show()

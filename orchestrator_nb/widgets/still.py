@@ -41,8 +41,8 @@ class Shown(Protocol):
         ...
 
 
-def show(view: Mapping[str, Any], metadata: Mapping[str, Any], still: Still) -> Shown:
-    """Both: the widget's view (a MIME bundle), and the static form as a display of its own that can be changed."""
-    display(view, metadata=metadata, raw=True)
+def show(view: tuple[Mapping[str, Any], Mapping[str, Any]], still: Still) -> Shown:
+    """Both: the widget's view (a MIME bundle and its metadata), and the static form as a display of its own that can be changed."""
+    display(view[0], metadata=view[1], raw=True)
     shown: Shown = display(still, display_id=True)
     return shown
