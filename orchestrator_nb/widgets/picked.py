@@ -26,7 +26,7 @@ def picked(offer: Offer, chosen: Sequence[str], preview: str) -> Still:
     html = table(_HEADS, (row_of(f"<td>{escape(fact)}</td>" for fact in facts) for facts in rows), caption)
     notes = [*absent, hint]
     text = "\n".join([caption, *_aligned(rows), *notes])
-    return Still(html + "".join(f'<p class="onb-note">{escape(note)}</p>' for note in notes), text)
+    return Still(html + "".join(f'<p class="onb-note onb-text">{escape(note)}</p>' for note in notes), text)
 
 
 _HINT: Final = (

@@ -166,9 +166,7 @@ class Panel {
 
 function table(keys: Key[]): HTMLElement {
   if (!keys.length) return h("p", {}, "No key is in it yet.");
-  const head = ["Key", "For", "Fingerprint", ""].map((text) =>
-    h(text ? "th" : "td", text ? { scope: "col" } : {}, text),
-  );
+  const head = ["Key", "For", "Fingerprint", "Age"].map((text) => h("th", { scope: "col" }, text));
   const rows = keys.map((key) =>
     h("tr", {}, h("th", { scope: "row" }, key.name), ...[key.vendor, key.fp, key.age].map((text) => h("td", {}, text))),
   );
