@@ -95,4 +95,4 @@ bench: $(VENV)/.ready  ## ratios to raw aiohttp and to other clients, side by si
 all: test bench  ## what CI runs, and the benchmarks
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(WIDGETS)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.magics.args import value_of
 from orchestrator_nb.magics.words import split
+from orchestrator_nb.prompts.options import params_of
 
 Options = Mapping[str, Mapping[str, str]]
 
@@ -26,22 +29,26 @@ def cells_of(chosen: Sequence[str], options: Options) -> list[str]:
 def _cell(refs: Sequence[str], given: Mapping[str, str]) -> str:
     words = [*map(_name, refs)]
     for name, value in given.items():
-        words += ["-o", name, _quoted(value)]
+        words += ["-o", name, _value(name, value)]
     return f"%%llm {' '.join(words)}\n"
 
 
 def _name(ref: str) -> str:
-    if ref.isprintable() and _PLAIN.fullmatch(ref):
+    if ref.isprintable() and _PLAIN.fullmatch(ref) and not set("*?") & set(ref):  # which would mean many models
         return ref
     raise UserError(
         f"the name {ref!r} cannot stand in a cell's first line; write it to a variable and use session().compare()."
     )
 
 
-def _quoted(value: str) -> str:
-    if _PLAIN.fullmatch(value):
-        return value
-    text = '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"'))
-    if value.isprintable() and split(text) == [value]:
-        return text
+def _value(name: str, value: str) -> str:
+    """As one word that is read as what was meant: a text that looks like JSON or a template, or has blanks in it, goes into a JSON list."""
+    written = value if _PLAIN.fullmatch(value) and value_of(value) == value else json.dumps([value])
+    written = written if name == "stop" else value
+    if written.isprintable() and split(written) == [written] and _means(name, value_of(written), value):
+        return written
     raise UserError(f"{value!r} cannot stand in a cell's first line; write the choice to a variable instead.")
+
+
+def _means(name: str, read: object, value: str) -> bool:
+    return params_of({name: read}) == params_of({name: value})

@@ -154,6 +154,26 @@ def test_old_bundles_are_shipped_with_a_warning_where_there_is_no_node_and_missi
     assert "the widgets are not built, and cannot be: there is no node here; install node 20 or newer" in said
 
 
+@pytest.mark.soak
+def test_changed_sources_are_built_anew_where_there_is_node(tmp_path):
+    source = copied(tmp_path)
+    (source / "extensions/widgets/src/lib/base.css").write_text(".onb-widget { color: rebeccapurple }\n")
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", BUILD, "wheel", str(out)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300, check=True)
+    assert "older than their sources" not in done.stdout + done.stderr
+    assert b"#639" in inside(out / done.stdout.splitlines()[-1])[f"{STATIC}/picker.css"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_without_node_make_says_plainly_that_the_widgets_are_not_checked(tmp_path):
+    env = {**os.environ, "PATH": str(without_node(tmp_path))}
+    done = subprocess.run(
+        ["make", "frontend"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.startswith("SKIPPED: the widgets' checks")
+
+
 def test_the_locked_packages_have_digests_and_no_download_addresses():
     lock = json.loads((ROOT / "extensions/widgets/package-lock.json").read_text())
     packages = {name: one for name, one in lock["packages"].items() if name}

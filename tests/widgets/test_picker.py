@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
@@ -165,7 +165,12 @@ def test_models_with_the_same_options_share_a_cell():
     assert cells == ["%%llm a/x b/y -o temperature 0\n", "%%llm c/z\n"]
 
 
-@given(st.text(max_size=20), st.text(max_size=20))
+@example("*", "END")
+@example("m", "0")
+@example("m", "{{ x }}")
+@example("m", '"] --file x')
+@example("m", "a b\nc")
+@given(st.text(max_size=20), st.text(min_size=1, max_size=20))
 def test_a_cells_first_line_means_what_was_chosen_or_there_is_no_cell(name, value):
     """Whatever a server calls its models: nothing of it becomes an option, a second line or code."""
     try:
@@ -176,7 +181,9 @@ def test_a_cells_first_line_means_what_was_chosen_or_there_is_no_cell(name, valu
     line = parse(first.removeprefix("%%llm"))
     assert rest == ""
     assert line.models == (f"lab/{name}",)
-    assert line.options == {"stop": value}
+    assert "*" not in name  # one model, and not all of them
+    assert params_of(line.options) == params_of({"stop": value})
+    assert "{{" not in value or isinstance(line.options["stop"], list)  # a text, and no template
 
 
 # The static form
