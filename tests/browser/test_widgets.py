@@ -162,11 +162,8 @@ def test_what_is_typed_into_the_vaults_form_crosses_the_wire_once_and_stays_nowh
     form.locator("input[type=password]").fill(key)
     page.keyboard.press("Enter")
     form.locator("table").wait_for(timeout=20_000)
-    notebook.shoot("vault-panel")
-    theme(notebook, DARK)
     found |= serious(page, ".onb-vault")
-    notebook.shoot("vault-panel-dark")
-    theme(notebook, "JupyterLab Light")
+    notebook.shoot("vault-panel")
     notebook.run_cells_from(2)
     form.get_by_role("button", name="Unlock").wait_for(timeout=20_000)  # the cell locked it, the form has seen it
     form.locator("input[type=password]").fill(password)
@@ -180,6 +177,9 @@ def test_what_is_typed_into_the_vaults_form_crosses_the_wire_once_and_stays_nowh
     assert [frame for frame in frames["received"] if password.encode() in frame or key.encode() in frame] == []
     assert sum(frame.count(password.encode()) for frame in frames["sent"]) == 3  # twice for the new one, once to unlock
     assert sum(frame.count(key.encode()) for frame in frames["sent"]) == 1
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }")
+    form.get_by_text("The kernel has gone").wait_for()
+    assert "open" not in form.inner_text()  # nothing is open any more
     for path in server.root.parent.rglob("*"):
         if path.is_file():
             held = path.read_bytes()

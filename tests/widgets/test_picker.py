@@ -207,7 +207,7 @@ def test_a_terminal_gets_the_list_as_text_and_loads_no_widgets(tmp_path):
     code = (
         "from IPython.core.interactiveshell import InteractiveShell; import sys; shell = InteractiveShell();"
         "shell.run_line_magic('load_ext', 'orchestrator_nb'); shell.run_line_magic('llm', 'simulate on');"
-        "shell.run_line_magic('llm', 'pick sonnet'); print(sorted({'ipywidgets', 'anywidget'} & set(sys.modules)))"
+        "shell.run_line_magic('llm', 'pick sonnet'); shell.run_line_magic('vault', 'panel'); print(sorted({'ipywidgets', 'anywidget'} & set(sys.modules)))"
     )
     env = {"ORCHESTRATOR_NB_HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(
@@ -215,4 +215,6 @@ def test_a_terminal_gets_the_list_as_text_and_loads_no_widgets(tmp_path):
     )
     assert SONNET in done.stdout
     assert "%%llm MODEL MODEL" in done.stdout
+    assert "a form needs a notebook" in done.stdout
+    assert "no vault yet" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"

@@ -31,6 +31,10 @@ export class Kernel {
   say(message: Record<string, unknown>): void {
     this.fire("msg:custom", message);
   }
+  /** It was restarted. */
+  end(): void {
+    this.fire("comm_live_update");
+  }
   get last(): Record<string, unknown> | undefined {
     return this.sent.at(-1)?.message;
   }

@@ -91,6 +91,14 @@ describe("an open vault", () => {
     expect(fields()[0]).toBe(field);
   });
 
+  it("is not shown as open any more when the kernel has gone", () => {
+    state(OPEN);
+    kernel.end();
+    expect(el.textContent).not.toMatch(/open|Locks in/);
+    expect(el.textContent).toContain("The kernel has gone");
+    expect(fields()).toEqual([]);
+  });
+
   it("locks, and then wants the password", () => {
     state(OPEN);
     [...el.querySelectorAll("button")].find((one) => one.textContent === "Lock now")?.click();

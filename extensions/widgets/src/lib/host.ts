@@ -25,6 +25,15 @@ export function insertCells(model: AnyModel, sources: string[], after: string | 
   return true;
 }
 
+/** Tells when the kernel has gone (it was restarted, or ended): no answer will come any more. Gives the way to stop listening. */
+export function whenGone(model: AnyModel, tell: () => void): () => void {
+  const name = "comm_live_update"; // https://github.com/jupyter-widgets/ipywidgets/blob/main/packages/base/src/widget.ts
+  model.on(name, tell);
+  return () => model.off(name, tell);
+}
+
+export const GONE = "The kernel has gone: run the cell to have this again.";
+
 /** Whether the text is on the clipboard now. */
 export async function copied(text: string): Promise<boolean> {
   try {

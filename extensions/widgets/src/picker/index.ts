@@ -1,7 +1,7 @@
 /** Choose models. What is chosen are two traits (`chosen`, `options`); the offer and what is done come and go as messages, so no saved notebook holds them. */
 import type { AnyModel, Render } from "@anywidget/types";
 import { button, fresh, h, root, Said } from "../lib/dom";
-import { copied, insertCells } from "../lib/host";
+import { copied, GONE, insertCells, whenGone } from "../lib/host";
 import { type Choice, type Field, type Offer, type Options, toggled, withOption } from "./choices";
 import { type Acts, Form } from "./form";
 import { List } from "./list";
@@ -55,10 +55,12 @@ class Picker implements Acts {
     this.model.on("msg:custom", heard);
     this.model.on("change:chosen", drawn);
     this.model.on("change:options", drawn);
+    const deaf = whenGone(this.model as AnyModel, () => this.said.say(GONE, true));
     this.draw();
     el.append(this.box);
     this.send({ kind: "ready" });
     return () => {
+      deaf();
       this.model.off("msg:custom", heard);
       this.model.off("change:chosen", drawn);
       this.model.off("change:options", drawn);

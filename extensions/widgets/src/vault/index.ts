@@ -1,6 +1,7 @@
 /** Look after the vault. What is typed into a password field leaves it once, as the buffer of one message, and is in no trait; the field is empty before the message is. */
 import type { AnyModel, Render } from "@anywidget/types";
 import { button, fresh, h, root, Said } from "../lib/dom";
+import { GONE, whenGone } from "../lib/host";
 import { span } from "../lib/say";
 
 interface Key {
@@ -61,12 +62,24 @@ class Panel {
   show(el: HTMLElement): () => void {
     const heard = (message: Message) => this.hear(message);
     this.model.on("msg:custom", heard);
+    const deaf = whenGone(this.model, () => this.gone());
     el.append(this.box);
     this.send("look");
     return () => {
+      deaf();
       this.model.off("msg:custom", heard);
       clearInterval(this.clock);
     };
+  }
+
+  /** With the kernel the keys have gone: what stands here is not so any more. */
+  private gone(): void {
+    clearInterval(this.clock);
+    this.left.textContent = "";
+    this.title.textContent = "Vault";
+    this.body.replaceChildren();
+    this.drawn = "";
+    this.said.say(GONE, true);
   }
 
   private hear(message: Message): void {
