@@ -37,6 +37,7 @@ FLOORS = [
         "vaulted",
         "tapes",
         "running",
+        "chains",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
