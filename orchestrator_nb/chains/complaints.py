@@ -46,6 +46,8 @@ def place_of(error: ErrorDetails, value: Any) -> Place:
 
 def sentence(error: ErrorDetails, value: Any, place: Place) -> str:
     """What was found and what is expected."""
+    if error["type"] == "extra_forbidden" and at(value, place) is None and not str(place[-1]).isidentifier():
+        return "this looks like the rest of the text before it; inside { }, a text with a comma stands in quotes."
     if error["type"] == "extra_forbidden":
         return f"{unknown(str(place[-1]), _accepted(place))}."
     if error["type"] == "missing":

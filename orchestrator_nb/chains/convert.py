@@ -8,6 +8,7 @@ from typing import Any, Final
 from orchestrator_nb.chains.chain import (
     ELSE, REQUIRED, Ask, Block, Chain, Deed, Defaults, Each, Input, OnError, Parallel, Python, Repeat, Retry, Step, Switch, Use,
 )  # fmt: skip
+from orchestrator_nb.chains.defaults import with_defaults
 from orchestrator_nb.chains.language import MOST_STEPS, NAME, RESERVED, ChainPiece, Common, InputPiece, OnErrorPiece, StepPiece, SwitchPiece
 from orchestrator_nb.chains.problems import Origin
 from orchestrator_nb.chains.spelling import canonical
@@ -38,7 +39,7 @@ def chain(piece: ChainPiece, name: str, origin: Origin) -> tuple[Chain, list[Sli
         reader.slips.append(Slip(("steps",), f"{reader.count:,} steps; a chain may have {MOST_STEPS:,}."))
     defaults = reader.defaults(piece.defaults)
     inputs = tuple(_input(key, value) for key, value in (piece.inputs or {}).items())
-    if piece.inputs is None and wants_input(steps):
+    if piece.inputs is None and wants_input(tuple(with_defaults(step, defaults) for step in steps)):
         inputs = (Input("input"),)
     reader.outputs(piece.outputs or {})
     made = Chain(piece.name or name, steps, inputs, piece.outputs or {}, defaults, piece.description, origin)
@@ -132,6 +133,8 @@ class _Reader:
         on_error = self._on_error(piece.on_error, ("defaults",), "")
         if on_error and on_error.act == "goto":
             self._slip(("defaults", "on_error"), "'goto' belongs to one step, not to all.", "", ())
+        if piece.persona and piece.system:
+            self._slip(("defaults", "system"), "'system' stands in the place of 'persona'; keep one of them.", "", ())
         persona = canonical(piece.persona) if piece.persona else None
         return Defaults(
             piece.model or (), persona, piece.mode, piece.system, piece.options or {}, piece.fallback or (), _retry(piece), on_error, piece.timeout, piece.budget

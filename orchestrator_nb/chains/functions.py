@@ -14,7 +14,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any, Final, Literal
 
-from orchestrator_nb.chains.similarity import similarity
+from orchestrator_nb.chains.trigrams import similarity
 
 Gives = Literal["text", "number", "boolean", "list", "any"]
 MOST_PARTS: Final = 100_000

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.chains.chain import Ask, Block, Parallel, Python, Step, Switch, Use
+from orchestrator_nb.chains.chain import Ask, Block, Parallel, Python, Step, Switch, Use, inner
 from orchestrator_nb.chains.expressions import Expression, Template, templates
 from orchestrator_nb.chains.work import ExpressionError
 from orchestrator_nb.config.yaml import Place
-
-SELDOM = frozenset({"previous"})
-
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -111,6 +108,15 @@ def takes_input(step: Step) -> bool:
     return False
 
 
+def saves_in(step: Step) -> tuple[str, ...]:
+    """The names that a step and those in it save; once, where only one of several cases can."""
+    own = (step.save,) if step.save else ()
+    rooms = [tuple(name for part in steps for name in saves_in(part)) for _, steps in inner(step)]
+    if isinstance(step.do, Switch):
+        return (*own, *dict.fromkeys(name for room in rooms for name in room))
+    return (*own, *(name for room in rooms for name in room))
+
+
 def may_be_skipped(step: Step) -> bool:
     """Whether later steps may have to look further back for a value."""
-    return step.when is not None or (step.on_error is not None and step.on_error.act == "skip")
+    return step.when is not None or (step.on_error is not None and step.on_error.act in {"skip", "goto"})
