@@ -85,6 +85,7 @@ class Ask:
     mode: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     schema: str | Mapping[str, Any] | None = None
+    samples: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,18 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
-from orchestrator_nb.chains.language import ChainPiece, Common, EachPiece, InputPiece, OnErrorPiece, Piece, RepeatPiece, RetryPiece, StepPiece, SwitchPiece
+from orchestrator_nb.chains.language import (
+    ChainPiece,
+    Common,
+    EachPiece,
+    InputPiece,
+    OnErrorPiece,
+    Piece,
+    RepeatPiece,
+    RetryPiece,
+    StepPiece,
+    SwitchPiece,
+)
 from orchestrator_nb.chains.problems import at, key_of, steps_along
 from orchestrator_nb.config.shapes import expected, unknown
 from orchestrator_nb.config.yaml import Place
@@ -63,7 +74,11 @@ def sentence(error: ErrorDetails, value: Any, place: Place) -> str:
 
 def _accepted(place: Place) -> list[str]:
     piece = _piece(place[:-1])
-    return [field.alias or name for name, field in piece.model_fields.items() if (piece, name) not in {(OnErrorPiece, "act")}]
+    return [
+        field.alias or name
+        for name, field in piece.model_fields.items()
+        if (piece, name) not in {(OnErrorPiece, "act")}
+    ]
 
 
 def _piece(place: Place) -> type[Piece]:

@@ -6,17 +6,43 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator_nb.chains.chain import (
-    ELSE, REQUIRED, Ask, Block, Chain, Deed, Defaults, Each, Input, OnError, Parallel, Python, Repeat, Retry, Step, Switch, Use,
+    ELSE,
+    REQUIRED,
+    Ask,
+    Block,
+    Chain,
+    Deed,
+    Defaults,
+    Each,
+    Input,
+    OnError,
+    Parallel,
+    Python,
+    Repeat,
+    Retry,
+    Step,
+    Switch,
+    Use,
 )  # fmt: skip
 from orchestrator_nb.chains.defaults import with_defaults
-from orchestrator_nb.chains.language import MOST_STEPS, NAME, RESERVED, ChainPiece, Common, InputPiece, OnErrorPiece, StepPiece, SwitchPiece
+from orchestrator_nb.chains.language import (
+    MOST_STEPS,
+    NAME,
+    RESERVED,
+    ChainPiece,
+    Common,
+    InputPiece,
+    OnErrorPiece,
+    StepPiece,
+    SwitchPiece,
+)
 from orchestrator_nb.chains.problems import Origin
 from orchestrator_nb.chains.spelling import canonical
 from orchestrator_nb.chains.wants import wants_input
 from orchestrator_nb.config.yaml import Place
 
 KINDS: Final = ("steps", "parallel", "switch", "use", "python")
-ASK_KEYS: Final = ("prompt", "role", "persona", "system", "model", "fallback", "mode", "options", "schema")
+ASK_KEYS: Final = ("prompt", "role", "persona", "system", "model", "fallback", "mode", "options", "schema", "samples")
 _ASKS: Final = ("prompt", "role", "persona", "system", "model")
 
 
@@ -60,12 +86,18 @@ class _Reader:
     def steps(self, pieces: tuple[StepPiece, ...], place: Place, path: str) -> tuple[Step, ...]:
         names = _ids(pieces)
         return tuple(
-            self.step(piece, name, (*place, index), _joined(path, name)) for index, (piece, name) in enumerate(zip(pieces, names, strict=True))
+            self.step(piece, name, (*place, index), _joined(path, name))
+            for index, (piece, name) in enumerate(zip(pieces, names, strict=True))
         )
 
     def branch(self, piece: StepPiece, name: str, place: Place, path: str) -> Step:
         if piece.id not in (None, name):
-            self._slip((*place, "id"), f"a branch is called by its own name, {name!r}; leave 'id' out.", _joined(path, name), place)
+            self._slip(
+                (*place, "id"),
+                f"a branch is called by its own name, {name!r}; leave 'id' out.",
+                _joined(path, name),
+                place,
+            )
         return self.step(piece, name, place, _joined(path, name))
 
     def step(self, piece: StepPiece, name: str, place: Place, path: str) -> Step:
@@ -86,20 +118,37 @@ class _Reader:
             message = "the step says nothing to do; give it 'prompt' or 'role', or 'steps', 'parallel', 'switch', 'use' or 'python'."
             self._slip(place, message, path, place, of_kind=True)
         if len(kinds) > 1:
-            self._slip((*place, kinds[1]), f"{kinds[0]!r} and {kinds[1]!r} are two kinds of step; make them two steps.", path, place)
+            self._slip(
+                (*place, kinds[1]),
+                f"{kinds[0]!r} and {kinds[1]!r} are two kinds of step; make them two steps.",
+                path,
+                place,
+            )
         for key in asked if kinds else ():
-            self._slip((*place, key), f"{key!r} belongs to a step that asks, and this one has {kinds[0]!r}; make them two steps.", path, place)
+            self._slip(
+                (*place, key),
+                f"{key!r} belongs to a step that asks, and this one has {kinds[0]!r}; make them two steps.",
+                path,
+                place,
+            )
         if "with" in given and not {"use", "python"} & set(kinds):
             self._slip((*place, "with"), "'with' belongs to 'use' or 'python'.", path, place)
         if "system" in given and given & {"role", "persona"}:
-            self._slip((*place, "system"), "'system' stands in the place of 'role' and 'persona'; keep one of them.", path, place)
+            self._slip(
+                (*place, "system"),
+                "'system' stands in the place of 'role' and 'persona'; keep one of them.",
+                path,
+                place,
+            )
 
     def _deed(self, piece: StepPiece, place: Place, path: str) -> Deed:
         if piece.steps is not None:
             return Block(self.steps(piece.steps, self.origin.items(place), path))
         if piece.parallel is not None:
             here = (*place, "parallel")
-            return Parallel(tuple(self.branch(branch, name, (*here, name), path) for name, branch in piece.parallel.items()))
+            return Parallel(
+                tuple(self.branch(branch, name, (*here, name), path) for name, branch in piece.parallel.items())
+            )
         if piece.switch is not None:
             return self._switch(piece.switch, (*place, "switch"), path)
         if piece.use is not None:
@@ -114,7 +163,11 @@ class _Reader:
         for key in ("model", "options"):
             if piece.ask is None and getattr(piece, key) is not None:
                 self._slip((*place, key), f"{key!r} belongs to 'ask'.", path, place[:-1])
-        ask = Ask(prompt=piece.ask, model=piece.model or (), options=piece.options or {}) if piece.ask is not None else None
+        ask = (
+            Ask(prompt=piece.ask, model=piece.model or (), options=piece.options or {})
+            if piece.ask is not None
+            else None
+        )
         cases = tuple(self.branch(case, name, (*place, "cases", name), path) for name, case in piece.cases.items())
         default = self.branch(piece.default, ELSE, (*place, ELSE), path) if piece.default else None
         return Switch(cases, piece.on, ask, default)
@@ -143,7 +196,12 @@ class _Reader:
     def outputs(self, outputs: dict[str, Any]) -> None:
         for name, value in outputs.items():
             if isinstance(value, str) and "{{" not in value and "{%" not in value:
-                self._slip(("outputs", name), f"this gives only the words {value[:60]!r}; for a value write '{{{{ name }}}}'.", "", ())
+                self._slip(
+                    ("outputs", name),
+                    f"this gives only the words {value[:60]!r}; for a value write '{{{{ name }}}}'.",
+                    "",
+                    (),
+                )
 
     def _slip(self, place: Place, message: str, path: str, step_place: Place, *, of_kind: bool = False) -> None:
         self.slips.append(Slip(place, message, path, step_place, of_kind))
@@ -156,10 +214,18 @@ def _given(piece: StepPiece) -> set[str]:
 
 
 def _ask(piece: StepPiece) -> Ask:
-    role, persona = (canonical(word) if word else None for word in (piece.role, piece.persona))
     return Ask(
-        piece.prompt, role, persona, piece.system, piece.model or (), piece.fallback or (), piece.mode, piece.options or {}, piece.schema_
-    )  # fmt: skip
+        prompt=piece.prompt,
+        role=canonical(piece.role) if piece.role else None,
+        persona=canonical(piece.persona) if piece.persona else None,
+        system=piece.system,
+        model=piece.model or (),
+        fallback=piece.fallback or (),
+        mode=piece.mode,
+        options=piece.options or {},
+        schema=piece.schema_,
+        samples=piece.samples,
+    )
 
 
 def _retry(piece: Common) -> Retry | None:
@@ -186,10 +252,8 @@ def _wanted(piece: StepPiece, number: int) -> str:
     return role if NAME.fullmatch(role) and role not in RESERVED else f"step_{number}"
 
 
-def _free(name: str, taken: set[str | None]) -> str:
+def _free(name: str, taken: set[str]) -> str:
     number, found = 2, name
     while found in taken:
         found, number = f"{name}_{number}", number + 1
     return found
-
-

@@ -102,7 +102,10 @@ def faults(text: str, *, expression: bool) -> tuple[ExpressionError, ...]:
     """Everything that is wrong with the text of an expression or a template, with lines."""
     try:
         found = refusals(_parsed_expression(text) if expression else _parsed(text))
-        return tuple(ExpressionError(f"{reason.rstrip('.?')}{'?' if reason.endswith('?') else '.'}", line) for line, reason in found)
+        return tuple(
+            ExpressionError(f"{reason.rstrip('.?')}{'?' if reason.endswith('?') else '.'}", line)
+            for line, reason in found
+        )
     except ExpressionError as error:
         return (error,)
     except RecursionError:
@@ -150,7 +153,10 @@ def _parsed(text: str) -> nodes.Template:
     try:
         return ENVIRONMENT.parse(text)
     except jinja2.TemplateSyntaxError as error:
-        message, line = f"{(error.message or 'not a template').rstrip('.')}. Put {{% raw %}} … {{% endraw %}} around braces that mean themselves.", error.lineno
+        message, line = (
+            f"{(error.message or 'not a template').rstrip('.')}. Put {{% raw %}} … {{% endraw %}} around braces that mean themselves.",
+            error.lineno,
+        )
     except ValueError:
         message, line = "a number has too many digits.", 1
     raise ExpressionError(message, line)
@@ -163,9 +169,15 @@ def _parsed_expression(text: str) -> nodes.Expr:
         node = parser.parse_expression()
         if parser.stream.eos:
             return node
-        message, line = f"{parser.stream.current.value!r} is one thing too many in the expression {_shown(text)!r}.", parser.stream.current.lineno
+        message, line = (
+            f"{parser.stream.current.value!r} is one thing too many in the expression {_shown(text)!r}.",
+            parser.stream.current.lineno,
+        )
     except jinja2.TemplateSyntaxError as error:
-        message, line = f"{(error.message or 'not an expression').rstrip('.')} in the expression {_shown(text)!r}.", error.lineno
+        message, line = (
+            f"{(error.message or 'not an expression').rstrip('.')} in the expression {_shown(text)!r}.",
+            error.lineno,
+        )
     except ValueError:
         message, line = "a number has too many digits.", 1
     raise ExpressionError(message, line)
@@ -182,18 +194,18 @@ def _too_deep() -> ExpressionError:
 def _names(node: nodes.Node, own: frozenset[str]) -> Iterator[str]:
     """The names that a tree needs from outside; what a loop defines is known inside it."""
     if isinstance(node, nodes.Name):
-        if node.name not in own:
-            yield node.name
-    elif isinstance(node, nodes.Call):
-        for part in node.args:
-            yield from _names(part, own)
+        yield from () if node.name in own else (node.name,)
     elif isinstance(node, nodes.For):
-        inner = own | {node.target.name, "loop"} if isinstance(node.target, nodes.Name) else own
-        yield from _names(node.iter, own)
-        for part in (*node.body, *([node.test] if node.test else [])):
-            yield from _names(part, inner)
-        for part in node.else_:
-            yield from _names(part, own)
+        yield from _loop_names(node, own)
     else:
-        for part in node.iter_child_nodes():
+        for part in node.args if isinstance(node, nodes.Call) else node.iter_child_nodes():
             yield from _names(part, own)
+
+
+def _loop_names(node: nodes.For, own: frozenset[str]) -> Iterator[str]:
+    inner = own | {node.target.name, "loop"} if isinstance(node.target, nodes.Name) else own
+    yield from _names(node.iter, own)
+    for part in (*node.body, *([node.test] if node.test else [])):
+        yield from _names(part, inner)
+    for part in node.else_:
+        yield from _names(part, own)

@@ -24,7 +24,6 @@ Outputs = Callable[[str], tuple[Chain, Kind] | None]
 """A chain by name, with the kind of what it gives; ``None`` when it is not known."""
 
 
-
 @dataclass
 class Flow:
     """One walk over a plan."""
@@ -38,7 +37,9 @@ class Flow:
         """The kind of a room's value: that of its last step. ``given`` is that of its input."""
         values = dict[str, Kind]()
         for node in graph.ordered():
-            sources = [values[name] for name in node.given_by if name in values] + ([given] if node.from_outside else [])
+            sources = [values[name] for name in node.given_by if name in values] + (
+                [given] if node.from_outside else []
+            )
             before = kinds.joined(sources) if sources else given
             values[node.id] = self.step(node, {**known, **self.saved, **values}, before)
             if node.step.save:
@@ -82,7 +83,9 @@ class Flow:
             return otherwise
         if step.each:
             known = {**known, step.each.name: otherwise, "index": NUMBER, "input": otherwise}
-        return self._filled(node, ("input",), step.input, {**known, **({"turn": NUMBER, "previous": ANY} if step.repeat else {})})
+        return self._filled(
+            node, ("input",), step.input, {**known, **({"turn": NUMBER, "previous": ANY} if step.repeat else {})}
+        )
 
     def _deed(self, node: Node, known: Mapping[str, Kind], given: Kind) -> Kind:
         known = {**known, "input": given}
@@ -115,7 +118,11 @@ class Flow:
         possible = {word(value) for value in values}
         for case in switch.cases:
             if possible and word(case.id) not in possible:
-                self._note(node, ("switch", "cases", case.id), f"{unknown(case.id, [str(value).lower() if isinstance(value, bool) else str(value) for value in values], 'value')}; this case is never reached.")
+                self._note(
+                    node,
+                    ("switch", "cases", case.id),
+                    f"{unknown(case.id, [str(value).lower() if isinstance(value, bool) else str(value) for value in values], 'value')}; this case is never reached.",
+                )
 
     def _use(self, node: Node, use: Use, known: Mapping[str, Kind]) -> Kind:
         given = {name: self._filled(node, ("with", name), value, known) for name, value in use.given.items()}
@@ -127,7 +134,11 @@ class Flow:
             if name not in declared:
                 self._note(node, ("with", name), f"{unknown(name, declared, f'input of {use.chain!r}')}.")
             elif not _fits(kind, kinds.named(declared[name].type)):
-                self._note(node, ("with", name), f"the input {name!r} of {use.chain!r} is {kinds.named(declared[name].type)}, and this is {kind}.")
+                self._note(
+                    node,
+                    ("with", name),
+                    f"the input {name!r} of {use.chain!r} is {kinds.named(declared[name].type)}, and this is {kind}.",
+                )
         for item in chain.inputs:
             if item.default is REQUIRED and item.name not in given:
                 self._note(node, ("use",), f"{use.chain!r} needs the input {item.name!r}; give it under 'with'.")
@@ -187,10 +198,8 @@ def _answer(ask: Ask) -> Kind:
             kind = kinds.of_schema(json_schema_of(ask.schema))
         except (UserError, RecursionError):
             kind = ANY  # told elsewhere
-    return kinds.listed(kind) if len(ask.model) > 1 else kind
+    return kinds.listed(kind) if len(ask.model) > 1 or ask.samples is not None else kind
 
 
 def _fits(kind: Kind, wanted: Kind) -> bool:
     return "any" in (kind.name, wanted.name) or kind.name == wanted.name
-
-

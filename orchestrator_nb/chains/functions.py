@@ -72,7 +72,14 @@ def _count(value: Any, low: int = 0) -> int:
 
 def kind_of(value: Any) -> str:
     """What a value is, in plain words."""
-    names = {bool: "true or false", str: "a text", list: "a list", dict: "an object", int: "a number", float: "a number"}
+    names = {
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        int: "a number",
+        float: "a number",
+    }
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
@@ -152,7 +159,9 @@ def _end(text: str, start: int, size: int) -> int:
 
 
 def _join(value: Any, by: Any = ", ") -> str:
-    return _text(by).join(item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in _list(value))
+    return _text(by).join(
+        item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in _list(value)
+    )
 
 
 def _first(value: Any) -> Any:
@@ -248,6 +257,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "round": _ROUND,
     "most_common": Function(_most_common, "any", cost=8),
     "agreement": Function(_agreement, "number", cost=8),
+    "pluck": Function(lambda x, y: [_object(item).get(_text(y)) for item in _list(x)], "list", 2, 2),
     "keys": Function(lambda x: list(_object(x)), "list"),
     "values": Function(lambda x: list(_object(x).values()), "list"),
 }

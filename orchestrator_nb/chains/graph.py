@@ -80,4 +80,8 @@ class Graph:
 
     def walk(self) -> tuple[Node, ...]:
         """Every step, also inside others, each before what is in it."""
-        return tuple(found for node in self.nodes for found in (node, *(part for graph in node.inside.values() for part in graph.walk())))
+        return tuple(
+            found
+            for node in self.nodes
+            for found in (node, *(part for graph in node.inside.values() for part in graph.walk()))
+        )

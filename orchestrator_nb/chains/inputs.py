@@ -40,7 +40,9 @@ def misfit(item: Input, value: Any) -> str:
         return ""
     if not is_a(value, item.type):
         return f"the input {item.name!r} is {_article(item.type)}, not {kind_of(value)}."
-    if item.choices and not any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in item.choices):
+    if item.choices and not any(
+        value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in item.choices
+    ):
         return f"the input {item.name!r} is one of {', '.join(map(repr, item.choices))}, not {str(value)[:60]!r}."
     return ""
 
@@ -58,7 +60,12 @@ def is_a(value: Any, name: str) -> bool:
 
 
 def _article(name: str) -> str:
-    return {"integer": "a whole number", "object": "an object", "any": "any JSON value", "boolean": "true or false"}.get(name, f"a {name}")
+    return {
+        "integer": "a whole number",
+        "object": "an object",
+        "any": "any JSON value",
+        "boolean": "true or false",
+    }.get(name, f"a {name}")
 
 
 def _problem(chain: Chain, name: str, message: str) -> Problem:

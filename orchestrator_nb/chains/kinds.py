@@ -27,7 +27,13 @@ class Kind:
     values: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
-        return {"text": "a text", "number": "a number", "boolean": "true or false", "list": "a list", "object": "an object"}.get(self.name, "any value")
+        return {
+            "text": "a text",
+            "number": "a number",
+            "boolean": "true or false",
+            "list": "a list",
+            "object": "an object",
+        }.get(self.name, "any value")
 
 
 ANY: Final = Kind("any")
@@ -40,7 +46,15 @@ OBJECT: Final = Kind("object")
 Note = Callable[[int, str], None]
 """Takes a line of the text and what is wrong there."""
 
-_BY_NAME: Final = {"text": TEXT, "number": NUMBER, "integer": NUMBER, "boolean": BOOLEAN, "list": LIST, "object": OBJECT, "any": ANY}
+_BY_NAME: Final = {
+    "text": TEXT,
+    "number": NUMBER,
+    "integer": NUMBER,
+    "boolean": BOOLEAN,
+    "list": LIST,
+    "object": OBJECT,
+    "any": ANY,
+}
 _OF_SCHEMA: Final = {"string": TEXT, "number": NUMBER, "integer": NUMBER, "boolean": BOOLEAN}
 
 
@@ -73,7 +87,11 @@ def of_schema(schema: Any) -> Kind:
         case "object":
             fields = schema.get("properties")
             closed = schema.get("additionalProperties") is False
-            return record({key: of_schema(value) for key, value in fields.items()}, closed=closed) if isinstance(fields, Mapping) else OBJECT
+            return (
+                record({key: of_schema(value) for key, value in fields.items()}, closed=closed)
+                if isinstance(fields, Mapping)
+                else OBJECT
+            )
         case "array":
             return listed(of_schema(schema.get("items")))
         case str() as name if name in _OF_SCHEMA:
@@ -146,7 +164,7 @@ def of(node: nodes.Node, known: Mapping[str, Kind], note: Note) -> Kind:
     return _RESULTS.get(type(node), ANY)
 
 
-_RESULTS: Final = {nodes.Compare: BOOLEAN, nodes.Not: BOOLEAN, nodes.Concat: TEXT}
+_RESULTS: Final[Mapping[type[nodes.Node], Kind]] = {nodes.Compare: BOOLEAN, nodes.Not: BOOLEAN, nodes.Concat: TEXT}
 
 
 def _part(whole: Kind, part: str, line: int, note: Note) -> Kind:
@@ -160,7 +178,10 @@ def _part(whole: Kind, part: str, line: int, note: Note) -> Kind:
     if part in fields:
         return fields[part]
     if whole.closed:
-        note(line, f"there is no {part!r} in it{nearest(part, fields) or '; there are ' + (', '.join(fields) or 'no parts') + '.'}")
+        note(
+            line,
+            f"there is no {part!r} in it{nearest(part, fields) or '; there are ' + (', '.join(fields) or 'no parts') + '.'}",
+        )
     return ANY
 
 
@@ -181,7 +202,20 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     name: frozenset({kind})
     for kind, names in {
         "text": ("lower", "upper", "trim", "words", "lines", "split", "chunks", "starts_with", "ends_with", "truncate"),
-        "list": ("join", "first", "last", "unique", "flatten", "sum", "mean", "min", "max", "most_common", "agreement"),
+        "list": (
+            "join",
+            "first",
+            "last",
+            "unique",
+            "flatten",
+            "sum",
+            "mean",
+            "min",
+            "max",
+            "most_common",
+            "agreement",
+            "pluck",
+        ),
         "object": ("keys", "values"),
         "number": ("round",),
     }.items()
@@ -199,11 +233,18 @@ def _call(name: str, given: list[nodes.Expr], known: Mapping[str, Kind], note: N
         return ANY
     if name in _ONE_OF:
         return kinds[0].items or ANY if kinds else ANY
+    if name == "pluck":
+        return _plucked(kinds[0].items or ANY, given[1], line, note)
     if name == "default":
         return joined(kinds)
     if name in {"lines", "split", "chunks"}:
         return listed(TEXT)
     return _BY_NAME[(FUNCTIONS.get(name) or FILTERS[name]).gives]
+
+
+def _plucked(items: Kind, key: nodes.Expr, line: int, note: Note) -> Kind:
+    part = constant(key)
+    return listed(_part(items, part, line, note) if isinstance(part, str) else ANY)
 
 
 def _numbers(node: nodes.BinExpr, known: Mapping[str, Kind], note: Note) -> Kind:

@@ -37,7 +37,11 @@ def _name(value: str) -> str:
     if not NAME.fullmatch(value):
         fixed = re.sub(r"\W+", "_", value).strip("_")
         hint = f"; write {fixed!r}" if NAME.fullmatch(fixed) else ""
-        raise PydanticCustomError("name", "{found} is no name: letters, digits and _, the first a letter{hint}", {"found": repr(value), "hint": hint})
+        raise PydanticCustomError(
+            "name",
+            "{found} is no name: letters, digits and _, the first a letter{hint}",
+            {"found": repr(value), "hint": hint},
+        )
     if value in RESERVED or value in {"and", "or", "not", "in", "is", "if", "else"}:
         raise PydanticCustomError("name", "{found} has a meaning of its own; take another name", {"found": repr(value)})
     return value
@@ -45,7 +49,9 @@ def _name(value: str) -> str:
 
 def _title(value: str) -> str:
     if not TITLE.fullmatch(value):
-        raise PydanticCustomError("name", "{found} is no chain's name: letters, digits, _ and -, 64 at most", {"found": repr(value)})
+        raise PydanticCustomError(
+            "name", "{found} is no chain's name: letters, digits, _ and -, 64 at most", {"found": repr(value)}
+        )
     return value
 
 
@@ -63,14 +69,20 @@ def _case(value: str) -> str:
 
 Text = Annotated[str, Strict(), AfterValidator(_not_blank)]
 Words = Annotated[str, Strict()]
-Name = Annotated[str, Strict(), AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
-Title = Annotated[str, Strict(), AfterValidator(_title), WithJsonSchema({"type": "string", "pattern": f"^{TITLE.pattern}$"})]
+Name = Annotated[
+    str, Strict(), AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
+]
+Title = Annotated[
+    str, Strict(), AfterValidator(_title), WithJsonSchema({"type": "string", "pattern": f"^{TITLE.pattern}$"})
+]
 Case = Annotated[str, Strict(), AfterValidator(_case)]
 
 
 def _widened(key: str, kinds: tuple[type, ...]) -> Callable[[Any], Any]:
     def widen(value: Any) -> Any:
-        return {key: value} if isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds) else value
+        return (
+            {key: value} if isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds) else value
+        )
 
     return widen
 
@@ -135,7 +147,9 @@ class OnErrorPiece(Piece):
 
 def _list_or_text(value: Any) -> Any:
     if not isinstance(value, str | list):
-        raise PydanticCustomError("over", "found {found}, expected an expression or a list", {"found": repr(value)[:60]})
+        raise PydanticCustomError(
+            "over", "found {found}, expected an expression or a list", {"found": repr(value)[:60]}
+        )
     return _not_blank(value) if isinstance(value, str) else value
 
 
@@ -198,6 +212,7 @@ class StepPiece(Common):
     prompt: Text | None = None
     role: Text | None = None
     schema_: Annotated[str | dict[str, Any] | None, Field(alias="schema")] = None
+    samples: Annotated[Count, Field(le=100)] | None = None
     steps: Annotated[tuple[StepPiece, ...], Field(min_length=1)] | None = None
     parallel: Annotated[dict[Name, Branch], Field(min_length=1)] | None = None
     switch: SwitchPiece | None = None
@@ -206,9 +221,7 @@ class StepPiece(Common):
     with_: Annotated[dict[str, Any] | None, Field(alias="with")] = None
 
 
-Branch = Annotated[
-    StepPiece, _short("steps", list, schema={"type": "array", "items": ITSELF, "minItems": 1})
-]
+Branch = Annotated[StepPiece, _short("steps", list, schema={"type": "array", "items": ITSELF, "minItems": 1})]
 
 
 class InputPiece(Piece):
@@ -220,7 +233,9 @@ class InputPiece(Piece):
     choices: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
 
 
-InputForm = Annotated[InputPiece, _short("type", str, schema={"enum": ["text", "number", "integer", "boolean", "list", "object", "any"]})]
+InputForm = Annotated[
+    InputPiece, _short("type", str, schema={"enum": ["text", "number", "integer", "boolean", "list", "object", "any"]})
+]
 
 
 def _outputs(value: Any) -> Any:
@@ -252,4 +267,8 @@ for _piece in (SwitchPiece, StepPiece, ChainPiece):
 def schema() -> dict[str, Any]:
     """The JSON Schema of a chain, for editors."""
     found = ChainPiece.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "A chain of orchestrator_nb, version 2"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **found,
+        "title": "A chain of orchestrator_nb, version 2",
+    }

@@ -88,7 +88,10 @@ def read_value(value: Any, name: str, *, origin: Origin = Origin()) -> Reading: 
         line = _one_line(value, origin.file, name)
         return replace(line, problems=tuple(origin.problem((), problem.message) for problem in line.problems))
     if not isinstance(value, Mapping):
-        return Reading(None, (origin.problem((), "a chain is 'key: value' lines with 'steps', or one line of role:persona@model."),))
+        return Reading(
+            None,
+            (origin.problem((), "a chain is 'key: value' lines with 'steps', or one line of role:persona@model."),),
+        )
     return _Reader(value, name, origin).reading()
 
 
@@ -170,8 +173,6 @@ class _Reader:
 
     def _problems(self) -> tuple[Problem, ...]:
         return sorted_problems([problem for _, problem in self.found])
-
-
 
 
 def _left_out(rest: Any, place: Place) -> bool:

@@ -37,7 +37,7 @@ def parse(text: str) -> tuple[dict[str, Any], list[Slip]]:
 
 def _step(part: str, column: int) -> tuple[dict[str, Any], list[Slip]]:
     found = _PART.fullmatch(part)
-    words = found.groupdict() if found else {"role": part.strip(), "persona": None, "model": None}
+    words: dict[str, Any] = found.groupdict() if found else {"role": part.strip(), "persona": None, "model": None}
     slips = [Slip(column + len(part) - len(part.lstrip()), message) for message in _slips(words)]
     models = [model.strip() for model in (words["model"] or "").split(",") if model.strip()]
     named = {key: words[key].strip() for key in ("role", "persona") if words[key]}
@@ -52,6 +52,8 @@ def _slips(words: dict[str, Any]) -> list[str]:
         for key in ("role", "persona")
         if words[key] is not None and not _WORDS.fullmatch(words[key].strip())
     ]
-    if words["model"] is not None and not words["model"].strip():
-        found.append("no model after '@'.")
-    return found
+    return [*found, *_no_model(words["model"])]
+
+
+def _no_model(model: str | None) -> list[str]:
+    return [] if model is None or model.strip() else ["no model after '@'."]

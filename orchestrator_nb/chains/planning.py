@@ -25,6 +25,8 @@ from orchestrator_nb.chains.write import to_plain
 from orchestrator_nb.config.shapes import unknown
 from orchestrator_nb.errors import ChainError
 
+ANYWHERE: Final = World()
+"""Nothing beyond the chain is known, so nothing beyond it is checked but roles and personas."""
 MOST_USES: Final = 8
 """How deep chains may use chains."""
 
@@ -61,7 +63,7 @@ def last_output(chain: Chain) -> str:
     return chain.steps[-1].id
 
 
-def plan(chain: Chain, world: World = World()) -> Plan:  # noqa: B008 - frozen
+def plan(chain: Chain, world: World = ANYWHERE) -> Plan:
     """The plan of a chain. Raises `ChainError` with everything that is wrong."""
     made, problems = planned(chain, world)
     if problems or made is None:
@@ -69,17 +71,21 @@ def plan(chain: Chain, world: World = World()) -> Plan:  # noqa: B008 - frozen
     return made
 
 
-def check(text: str, *, file: str = "<chain>", name: str | None = None, world: World = World()) -> tuple[Problem, ...]:  # noqa: B008
+def check(text: str, *, file: str = "<chain>", name: str | None = None, world: World = ANYWHERE) -> tuple[Problem, ...]:
     """Everything that is wrong with the chain in a text, whether in its language or in its plan; nothing is raised."""
     reading = read(text, file=file, name=name)
     if reading.chain is None:
         return reading.problems
     later = planned(reading.chain, world)[1]
     known = {(problem.line, problem.column) for problem in reading.problems}
-    return sorted_problems([*reading.problems, *(problem for problem in later if (problem.line, problem.column) not in known)])
+    return sorted_problems(
+        [*reading.problems, *(problem for problem in later if (problem.line, problem.column) not in known)]
+    )
 
 
-def planned(chain: Chain, world: World = World(), above: tuple[str, ...] = ()) -> tuple[Plan | None, tuple[Problem, ...]]:  # noqa: B008
+def planned(
+    chain: Chain, world: World = ANYWHERE, above: tuple[str, ...] = ()
+) -> tuple[Plan | None, tuple[Problem, ...]]:
     """The plan, as far as there is one, with the problems as values."""
     if problems := _by_hand(chain):
         return None, problems
@@ -141,19 +147,22 @@ class _Planner:
         self.problems += walk.problems
         if not self.chain.outputs:
             return last
-        return kinds.record(
-            {
-                name: flow.filled(value, values, lambda line, message, name=name: self._problem(("outputs", name), message, line))  # type: ignore[misc]
-                for name, value in self.chain.outputs.items()
-            }
-        )
+        return kinds.record({name: self._output(name, value, values) for name, value in self.chain.outputs.items()})
+
+    def _output(self, name: str, value: Any, values: Mapping[str, Kind]) -> Kind:
+        def note(line: int, message: str) -> None:
+            self._problem(("outputs", name), message, line)
+
+        return flow.filled(value, values, note)
 
     def _values(self, graph: Graph, known: Mapping[str, Kind], walk: Flow) -> dict[str, Kind]:
         quiet = Flow(self.chain.origin, self._gives)
         values = dict[str, Kind]()
         for node in graph.ordered():
             before = [values[name] for name in node.given_by if name in values]
-            values[node.id] = quiet.step(node, {**known, **walk.saved, **values}, kinds.joined(before) if before else ANY)
+            values[node.id] = quiet.step(
+                node, {**known, **walk.saved, **values}, kinds.joined(before) if before else ANY
+            )
         return {**known, **walk.saved, **values}
 
     # Other chains
@@ -164,7 +173,9 @@ class _Planner:
         name = node.step.do.chain
         place = (*node.place, "use")
         if name in self.above:
-            self._problem(place, f"the chains use each other in a circle: {' → '.join((*self.above, name))}.", path=node.path)
+            self._problem(
+                place, f"the chains use each other in a circle: {' → '.join((*self.above, name))}.", path=node.path
+            )
         elif name not in self.world.chains:
             self._problem(place, f"{unknown(name, self.world.chains, 'chain')}.", path=node.path)
         elif len(self.above) > MOST_USES:
@@ -195,4 +206,3 @@ def _names(text: str) -> frozenset[str]:
 
 def _once(problems: list[Problem]) -> list[Problem]:
     return list(dict.fromkeys(problems))
-

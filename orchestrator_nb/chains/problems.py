@@ -22,7 +22,11 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        what = ", ".join(part for part in (f"step {self.step!r}" if self.step else "", f"key {self.key!r}" if self.key else "") if part)
+        what = ", ".join(
+            part
+            for part in (f"step {self.step!r}" if self.step else "", f"key {self.key!r}" if self.key else "")
+            if part
+        )
         return ": ".join(part for part in (where, what, self.message) if part)
 
 
@@ -97,7 +101,9 @@ def sorted_problems(found: list[Problem]) -> tuple[Problem, ...]:
 def at(value: Any, place: Place) -> Any:
     """What stands at a place of a JSON value, or ``None``."""
     for part in place:
-        inside = (isinstance(value, Mapping) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value))
+        inside = (isinstance(value, Mapping) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
         if not inside:
             return None
         value = value[part]

@@ -90,7 +90,9 @@ class Rooms:
         self._circle(graph)
         return graph, free
 
-    def _node(self, step: Step, place: Place, path: str, visible: frozenset[str], *, is_target: bool) -> tuple[Node, list[Ref]]:
+    def _node(
+        self, step: Step, place: Place, path: str, visible: frozenset[str], *, is_target: bool
+    ) -> tuple[Node, list[Ref]]:
         """A step with the rooms in it, and all names that it uses from around it."""
         during = _during(step)
         inside, refs = dict[str, Graph](), list[Ref]()
@@ -104,9 +106,13 @@ class Rooms:
             seen = extra | {"input"} | (set() if words.early else during) | ({"current"} if words.late else set())
             where = (*place, *words.place)
             refs += [Ref(name, where, path, visible | seen) for name in sorted(words.names - seen)]
-        return Node(step, path, place, takes_input=takes_before(step), inside=inside), [ref for ref in refs if ref.name not in extra]
+        return Node(step, path, place, takes_input=takes_before(step), inside=inside), [
+            ref for ref in refs if ref.name not in extra
+        ]
 
-    def _inside(self, step: Step, place: Place, path: str, name: str, steps: tuple[Step, ...]) -> tuple[list[Place], str, bool]:
+    def _inside(
+        self, step: Step, place: Place, path: str, name: str, steps: tuple[Step, ...]
+    ) -> tuple[list[Place], str, bool]:
         """Where the steps of a room stand, the path that leads there, and whether their ids are names in it."""
         match step.do:
             case Block():
@@ -142,9 +148,13 @@ class Rooms:
             if step.save is None:
                 continue
             if many:
-                self._problem((*where, "save"), "a step inside 'each' cannot save, as its items would overwrite each other.", path)
+                self._problem(
+                    (*where, "save"), "a step inside 'each' cannot save, as its items would overwrite each other.", path
+                )
             if step.save in self.known or step.save in ids:
-                self._problem((*where, "save"), f"{step.save!r} is already the name of a step or an input; take another.", path)
+                self._problem(
+                    (*where, "save"), f"{step.save!r} is already the name of a step or an input; take another.", path
+                )
             elif step.save in seen and step.save in _twice(steps):
                 self._problem((*where, "save"), f"{step.save!r} is saved twice; take another name.", path)
             seen.add(step.save)
@@ -152,10 +162,16 @@ class Rooms:
     def _itself(self, step: Step, refs: list[Ref]) -> None:
         for ref in refs:
             if ref.name == step.id:
-                hint = "what the turn before gave is called 'previous'" if step.repeat else "a step cannot wait for itself"
+                hint = (
+                    "what the turn before gave is called 'previous'" if step.repeat else "a step cannot wait for itself"
+                )
                 self._problem(ref.place, f"{ref.name!r} is this step itself; {hint}.", ref.path)
             elif ref.name != step.save:
-                self._problem(ref.place, f"{ref.name!r} is saved in another part of the same step, which may not have run.", ref.path)
+                self._problem(
+                    ref.place,
+                    f"{ref.name!r} is saved in another part of the same step, which may not have run.",
+                    ref.path,
+                )
             else:
                 self._problem(ref.place, f"{ref.name!r} is saved by this step itself.", ref.path)
 
@@ -164,13 +180,18 @@ class Rooms:
         if ref.name in _ONLY:
             message = f"{ref.name!r} {_ONLY[ref.name]}."
         else:
-            hint = nearest(ref.name, sorted(ref.visible)) or f"; known here: {', '.join(sorted(ref.visible - _ONLY.keys()))}. Declare what is given from outside under 'inputs'."
+            hint = (
+                nearest(ref.name, sorted(ref.visible))
+                or f"; known here: {', '.join(sorted(ref.visible - _ONLY.keys()))}. Declare what is given from outside under 'inputs'."
+            )
             message = f"{ref.name!r} is not known here{hint}"
         self._problem(ref.place, message, ref.path)
 
     # Jumps and circles
 
-    def _jumps(self, steps: tuple[Step, ...], places: list[Place], path: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    def _jumps(
+        self, steps: tuple[Step, ...], places: list[Place], path: str
+    ) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
         """For each step the failures that skip it, and those that lead to it."""
         ids = [step.id for step in steps]
         gaps, targets = dict[str, frozenset[str]](), dict[str, frozenset[str]]()
@@ -179,7 +200,13 @@ class Rooms:
                 continue
             target = step.on_error.step
             if target not in ids[index + 1 :]:
-                self._nowhere(target, ids[: index + 1], ids[index + 1 :], (*place, "on_error"), f"{path}.{step.id}" if path else step.id)
+                self._nowhere(
+                    target,
+                    ids[: index + 1],
+                    ids[index + 1 :],
+                    (*place, "on_error"),
+                    f"{path}.{step.id}" if path else step.id,
+                )
                 continue
             for between in ids[index + 1 : ids.index(target, index)]:
                 gaps[between] = gaps.get(between, frozenset()) | {step.id}
@@ -188,7 +215,9 @@ class Rooms:
 
     def _nowhere(self, target: str, before: list[str], after: list[str], place: Place, path: str) -> None:
         if target in before:
-            message = f"'goto' leads forward only, and {target!r} does not stand behind this step; for a loop use 'repeat'."
+            message = (
+                f"'goto' leads forward only, and {target!r} does not stand behind this step; for a loop use 'repeat'."
+            )
         else:
             message = f"there is no step {target!r} behind this one in its list{nearest(target, after) or '.'}"
         self._problem(place, message, path)
@@ -239,7 +268,11 @@ def _ids(steps: Iterable[Step]) -> frozenset[str]:
     for step in steps:
         found.add(step.id)
         for _, within in inner(step):
-            found |= _ids(within) if isinstance(step.do, Block) else _ids(part for branch in within for _, below in inner(branch) for part in below)
+            found |= (
+                _ids(within)
+                if isinstance(step.do, Block)
+                else _ids(part for branch in within for _, below in inner(branch) for part in below)
+            )
     return frozenset(found)
 
 
@@ -248,13 +281,15 @@ def _twice(steps: Iterable[Step]) -> frozenset[str]:
     return frozenset(name for name in names if names.count(name) > 1)
 
 
-def _walk(origin: Origin, steps: Iterable[Step], place: Place, path: str = "", *, many: bool = False) -> Iterable[tuple[Step, Place, str, bool]]:
+def _walk(
+    origin: Origin, steps: Iterable[Step], place: Place, path: str = "", *, many: bool = False
+) -> Iterable[tuple[Step, Place, str, bool]]:
     """Every step with its place, its path, and whether it is done many times at once."""
     for index, step in enumerate(steps):
         yield from _one(origin, step, (*place, index), f"{path}.{step.id}" if path else step.id, many)
 
 
-def _one(origin: Origin, step: Step, place: Place, path: str, many: bool) -> Iterable[tuple[Step, Place, str, bool]]:  # noqa: FBT001
+def _one(origin: Origin, step: Step, place: Place, path: str, many: bool) -> Iterable[tuple[Step, Place, str, bool]]:
     yield step, place, path, many
     many = many or step.each is not None
     match step.do:
@@ -268,5 +303,3 @@ def _one(origin: Origin, step: Step, place: Place, path: str, many: bool) -> Ite
                 yield from _one(origin, case, (*place, "switch", "cases", case.id), f"{path}.{case.id}", many)
             if default:
                 yield from _one(origin, default, (*place, "switch", "default"), f"{path}.{default.id}", many)
-
-

@@ -11,6 +11,7 @@ from orchestrator_nb.chains.expressions import Expression, Template, templates
 from orchestrator_nb.chains.work import ExpressionError
 from orchestrator_nb.config.yaml import Place
 
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """One text of a step: where it stands below the step, whether it is an expression, and when it is evaluated.

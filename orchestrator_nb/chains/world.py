@@ -12,7 +12,8 @@ from orchestrator_nb.chains.roles import Roles
 @dataclass(frozen=True, slots=True)
 class World:
     """``chains`` for ``use``; ``functions`` for ``python``; ``model_problem`` gives a sentence about a model that is unknown, "" about a known one;
-    ``names`` are values from outside that need not be declared (a frame's columns); ``trusted``: whether Python functions may be called."""
+    ``names`` are values from outside that need not be declared (a frame's columns); ``trusted``: whether Python functions may be called.
+    """
 
     chains: Mapping[str, Chain] | None = None
     roles: Roles = field(default_factory=Roles)

@@ -8,7 +8,24 @@ from typing import Any
 
 import yaml
 
-from orchestrator_nb.chains.chain import REQUIRED, VERSION, Ask, Block, Chain, Defaults, Each, Input, OnError, Parallel, Python, Repeat, Retry, Step, Switch, Use
+from orchestrator_nb.chains.chain import (
+    REQUIRED,
+    VERSION,
+    Ask,
+    Block,
+    Chain,
+    Defaults,
+    Each,
+    Input,
+    OnError,
+    Parallel,
+    Python,
+    Repeat,
+    Retry,
+    Step,
+    Switch,
+    Use,
+)
 from orchestrator_nb.config.yaml import scalar
 
 Plain = dict[str, Any]
@@ -93,6 +110,7 @@ def _ask(ask: Ask) -> Plain:
         fallback=_several(ask.fallback),
         mode=ask.mode,
         options=_copied(ask.options),
+        samples=ask.samples,
         schema=_copied(ask.schema) if isinstance(ask.schema, Mapping) else ask.schema,
     )
 
@@ -166,7 +184,7 @@ def _money(usd: Decimal | None) -> Any:
 class _Dumper(yaml.SafeDumper):
     """Blocks for long texts, no aliases, and quotes wherever our reader would take a text for something else."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 
