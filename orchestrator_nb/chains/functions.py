@@ -15,6 +15,7 @@ from math import isfinite
 from typing import Any, Final, Literal
 
 from orchestrator_nb.chains.trigrams import similarity
+from orchestrator_nb.prompts.template import OUTPUT_CAP
 
 Gives = Literal["text", "number", "boolean", "list", "any"]
 MOST_PARTS: Final = 100_000
@@ -159,9 +160,10 @@ def _end(text: str, start: int, size: int) -> int:
 
 
 def _join(value: Any, by: Any = ", ") -> str:
-    return _text(by).join(
-        item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in _list(value)
-    )
+    parts = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in _list(value)]
+    if sum(map(len, parts)) + len(_text(by)) * len(parts) > OUTPUT_CAP:
+        raise ValueError(f"makes more than {OUTPUT_CAP:,} signs")
+    return by.join(parts)
 
 
 def _first(value: Any) -> Any:
@@ -173,7 +175,10 @@ def _last(value: Any) -> Any:
 
 
 def _unique(value: Any) -> list[Any]:
-    return list({_shown(item): item for item in reversed(_list(value))}.values())[::-1]
+    found: dict[str, Any] = {}
+    for item in _list(value):
+        found.setdefault(_shown(item), item)
+    return list(found.values())
 
 
 def _flatten(value: Any) -> list[Any]:
@@ -232,7 +237,7 @@ _LAST: Final = Function(_last, "any", cost=0)
 _ROUND: Final = Function(_round, "number", 1, 2)
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
-    "similarity": Function(_similarity, "number", 2, 2, cost=2),
+    "similarity": Function(_similarity, "number", 2, 2, cost=1),
     "length": _LENGTH,
     "contains": Function(contains, "boolean", 2, 2, cost=2),
     "starts_with": Function(lambda a, b: _text(a).casefold().startswith(_text(b).casefold()), "boolean", 2, 2),

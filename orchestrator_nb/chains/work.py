@@ -1,6 +1,6 @@
 """A fixed amount of work for one template, counted instead of timed: the same text fails in the same place on every machine.
 
-One unit is about a tenth of a microsecond of CPython on a machine of 2025; `FUEL` is about two seconds.
+One unit is about a tenth of a microsecond of CPython on a machine of 2025; `FUEL` is one to two seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 from orchestrator_nb.errors import TemplateError
 from orchestrator_nb.prompts.template import OUTPUT_CAP
 
-FUEL: Final = 20_000_000
+FUEL: Final = 12_000_000
 DEPTH: Final = 64
 """How deep a value may nest; JSON of models and files does not come near."""
 
@@ -41,7 +41,7 @@ class Work:
             raise ExpressionError("the template does more work than one may; give it less, or split the step.")
 
     def weigh(self, value: Any) -> int:
-        """The size of a JSON value (signs of texts, and one for each part), spent on the way. Raises `ExpressionError` for what is no JSON or nests too deep."""
+        """The size of a JSON value (signs of texts, and 8 for each part), spent on the way. Raises `ExpressionError` for what is no JSON or nests too deep."""
         if isinstance(value, str):
             self.spend(1 + len(value) // 8)
             return len(value)
@@ -49,8 +49,8 @@ class Work:
         while stack:
             part, depth = stack.pop()
             size = _size(part)
-            self.spend(8 + size // 8)
-            total += 1 + size
+            self.spend(16 + size // 8)
+            total += 8 + size
             if isinstance(part, list | dict):
                 if depth >= DEPTH:
                     raise ExpressionError(f"a value nests more than {DEPTH} deep.")

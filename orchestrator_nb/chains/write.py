@@ -189,18 +189,24 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    if "\n" in text and _fits_a_block(text):
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
-    style = '"' if not isinstance(scalar(text), str) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
 
 
-def _fits_a_block(text: str) -> bool:
-    return not any(line != line.rstrip() for line in text.split("\n")) and not text.startswith(("\n", " "))
+def _style(text: str) -> str | None:
+    """A block for lines, quotes for what YAML would read as something else, else what PyYAML likes best."""
+    if any(not sign.isprintable() and sign != "\n" for sign in text) or not isinstance(scalar(text), str):
+        return '"'
+    if "\n" not in text:
+        return None
+    fits = not any(line != line.rstrip() for line in text.split("\n")) and not text.startswith(("\n", " "))
+    return "|" if fits else '"'
 
 
 def _float(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(number))
+    digits = repr(number)
+    if "." not in digits:
+        digits = digits.replace("e", ".0e")  # YAML 1.1, which PyYAML writes, takes 1e+300 for a text
+    return dumper.represent_scalar("tag:yaml.org,2002:float", digits)
 
 
 _Dumper.add_representer(str, _text)
