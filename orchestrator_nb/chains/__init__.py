@@ -24,6 +24,7 @@ from orchestrator_nb.chains.load import load, load_all
 from orchestrator_nb.chains.planning import Plan, check, plan
 from orchestrator_nb.chains.problems import Problem
 from orchestrator_nb.chains.roles import Roles
+from orchestrator_nb.chains.templates import ready, template
 from orchestrator_nb.chains.trigrams import similarity
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.chains.write import to_plain, to_yaml
@@ -55,8 +56,10 @@ __all__ = [
     "load",
     "load_all",
     "plan",
+    "ready",
     "schema",
     "similarity",
+    "template",
     "to_plain",
     "to_yaml",
 ]

@@ -59,7 +59,7 @@ class Slip:
 
 def chain(piece: ChainPiece, name: str, origin: Origin) -> tuple[Chain, list[Slip]]:
     """The chain, and what is wrong with it."""
-    reader = _Reader(origin)
+    reader = _Reader(origin, around=frozenset(piece.inputs or {}))
     steps = reader.steps(piece.steps, ("steps",), "")
     if reader.count > MOST_STEPS:
         reader.slips.append(Slip(("steps",), f"{reader.count:,} steps; a chain may have {MOST_STEPS:,}."))
@@ -82,13 +82,18 @@ class _Reader:
     origin: Origin
     slips: list[Slip] = field(default_factory=list)
     count: int = 0
+    around: frozenset[str] = frozenset()
+    """The names around the list of steps that is read just now: an id that is made up must not be one of them."""
 
     def steps(self, pieces: tuple[StepPiece, ...], place: Place, path: str) -> tuple[Step, ...]:
-        names = _ids(pieces)
-        return tuple(
+        names, around = _ids(pieces, self.around), self.around
+        self.around = around | set(names)
+        steps = tuple(
             self.step(piece, name, (*place, index), _joined(path, name))
             for index, (piece, name) in enumerate(zip(pieces, names, strict=True))
         )
+        self.around = around
+        return steps
 
     def branch(self, piece: StepPiece, name: str, place: Place, path: str) -> Step:
         if piece.id not in (None, name):
@@ -236,9 +241,9 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _ids(pieces: tuple[StepPiece, ...]) -> list[str]:
+def _ids(pieces: tuple[StepPiece, ...], around: frozenset[str]) -> list[str]:
     """The ids of a list of steps; who has none is called by its role, or by its place."""
-    taken = {piece.id for piece in pieces if piece.id}
+    taken = {piece.id for piece in pieces if piece.id} | around
     found = []
     for number, piece in enumerate(pieces, 1):
         name = piece.id or _free(_wanted(piece, number), taken)

@@ -163,7 +163,7 @@ def _join(value: Any, by: Any = ", ") -> str:
     parts = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in _list(value)]
     if sum(map(len, parts)) + len(_text(by)) * len(parts) > OUTPUT_CAP:
         raise ValueError(f"makes more than {OUTPUT_CAP:,} signs")
-    return by.join(parts)
+    return str(by).join(parts)
 
 
 def _first(value: Any) -> Any:

@@ -245,13 +245,20 @@ def _outputs(value: Any) -> Any:
     return {name: f"{{{{ {name} }}}}" for name in value if isinstance(name, str)}
 
 
+def _input_name(value: str) -> str:
+    return value if value == "input" else _name(value)
+
+
+InputName = Annotated[str, Strict(), AfterValidator(_input_name)]
+
+
 class ChainPiece(Piece):
     """A whole chain."""
 
     version: Literal[2] = 2
     name: Title | None = None
     description: Words = ""
-    inputs: dict[Name, InputForm] | None = None
+    inputs: dict[InputName, InputForm] | None = None
     defaults: Common = Common()
     steps: Annotated[tuple[StepPiece, ...], Field(min_length=1)]
     outputs: Annotated[

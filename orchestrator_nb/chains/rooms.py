@@ -232,15 +232,18 @@ class Rooms:
 
 
 def _fed(node: Node, steps: tuple[Step, ...], index: int, gaps: dict[str, frozenset[str]]) -> Node:
-    """The node with the steps that its input may come from, nearest first."""
+    """The node with the steps that its input may come from, nearest first. Behind a ``goto`` there may be none, and then its input is null."""
     if not node.takes_input and not _looks_back(node):
         return node
-    found = list[str]()
+    found, always = list[str](), False
+    own = gaps.get(node.id, frozenset())
     for before in reversed(steps[:index]):
         found.append(before.id)
-        if not may_be_skipped(before) and before.id not in gaps:
-            return replace(node, given_by=tuple(found))
-    return replace(node, given_by=tuple(found), from_outside=True)
+        jumps = before.on_error is not None and before.on_error.act == "goto" and before.id not in own
+        always = always or not may_be_skipped(before)
+        if always and not jumps and gaps.get(before.id, frozenset()) <= own:
+            break
+    return replace(node, given_by=tuple(found), from_outside=not always)
 
 
 def _looks_back(node: Node) -> bool:

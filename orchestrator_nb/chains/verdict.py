@@ -11,6 +11,8 @@ from orchestrator_nb.chains.functions import word
 
 def chosen(value: Any, cases: Sequence[str], *, asked: bool = False) -> str | None:
     """The name of the case, or ``None`` for the default. ``asked``: the value is a model's answer, in which exactly one case's name may stand among other words."""
+    if value is None or isinstance(value, list | dict):
+        return None
     said = word(value)
     names = {word(case): case for case in reversed(cases)}
     if said in names:

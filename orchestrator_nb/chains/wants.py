@@ -120,4 +120,4 @@ def saves_in(step: Step) -> tuple[str, ...]:
 
 def may_be_skipped(step: Step) -> bool:
     """Whether later steps may have to look further back for a value."""
-    return step.when is not None or (step.on_error is not None and step.on_error.act in {"skip", "goto"})
+    return step.when is not None or (step.on_error is not None and step.on_error.act == "skip")

@@ -101,7 +101,7 @@ def _deed(step: Step) -> Plain:
 
 
 def _ask(ask: Ask) -> Plain:
-    return _said(
+    said = _said(
         role=ask.role,
         persona=ask.persona,
         system=ask.system,
@@ -111,8 +111,8 @@ def _ask(ask: Ask) -> Plain:
         mode=ask.mode,
         options=_copied(ask.options),
         samples=ask.samples,
-        schema=_copied(ask.schema) if isinstance(ask.schema, Mapping) else ask.schema,
     )
+    return said if ask.schema is None else {**said, "schema": _copied(ask.schema)}
 
 
 def _switch(switch: Switch) -> Plain:
