@@ -100,16 +100,31 @@ def templates(value: Any) -> Iterator[str]:
 
 def faults(text: str, *, expression: bool) -> tuple[ExpressionError, ...]:
     """Everything that is wrong with the text of an expression or a template, with lines."""
+    return tuple(ExpressionError(message, line) for message, line in _checked(text, expression)[1])
+
+
+@lru_cache(maxsize=4096)
+def _checked(text: str, expression: bool) -> tuple[nodes.Node | None, tuple[tuple[str, int], ...]]:
+    """The tree of a text, and what is wrong with it as sentences with lines."""
     try:
-        found = refusals(_parsed_expression(text) if expression else _parsed(text))
-        return tuple(
-            ExpressionError(f"{reason.rstrip('.?')}{'?' if reason.endswith('?') else '.'}", line)
-            for line, reason in found
-        )
+        node = _parsed_expression(text) if expression else _parsed(text)
+        return node, tuple((_sentence(reason), line) for line, reason in refusals(node))
     except ExpressionError as error:
-        return (error,)
+        return None, ((str(error), error.line),)
     except RecursionError:
-        return (_too_deep(),)
+        return None, ((str(_too_deep()), 1),)
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith("?") else f"{reason.rstrip('.')}."
+
+
+def _tree(text: str, *, expression: bool) -> Any:
+    """The tree of a text with which nothing is wrong. Raises `ExpressionError`."""
+    node, found = _checked(text, expression)
+    if found or node is None:
+        raise ExpressionError(*found[0])
+    return node
 
 
 def _evaluated(node: nodes.Expr, context: Mapping[str, Any]) -> Any:
@@ -123,23 +138,16 @@ def _evaluated(node: nodes.Expr, context: Mapping[str, Any]) -> Any:
     return value
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _expression(text: str) -> Expression:
-    _refuse(faults(text, expression=True))
-    node = _parsed_expression(text)
+    node = _tree(text, expression=True)
     return Expression(text, frozenset(_names(node, frozenset())), node)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _template(text: str) -> Template:
-    _refuse(faults(text, expression=False))
-    tree = _parsed(text)
+    tree = _tree(text, expression=False)
     return Template(text, frozenset(_names(tree, frozenset())), tuple(tree.body), _alone(tree))
-
-
-def _refuse(found: tuple[ExpressionError, ...]) -> None:
-    if found:
-        raise found[0]
 
 
 def _alone(tree: nodes.Template) -> nodes.Expr | None:

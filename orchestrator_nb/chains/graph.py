@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -52,12 +53,17 @@ class Graph:
 
     def waves(self) -> tuple[tuple[Node, ...], ...]:
         """The steps by the time at which each could begin if all took equally long; those of one wave may run at the same time."""
+        sorter, order = self._sorter(), {node.id: index for index, node in enumerate(self.nodes)}
+        with suppress(CycleError):  # then those that do not wait for the circle
+            sorter.prepare()
         found: list[tuple[Node, ...]] = []
-        ended: set[str] = set()
-        while wave := self.ready(ended, ended):
-            found.append(wave)
-            ended |= {node.id for node in wave}
+        while wave := sorter.get_ready():
+            found.append(tuple(self.nodes[index] for index in sorted(order[name] for name in wave)))
+            sorter.done(*wave)
         return tuple(found)
+
+    def _sorter(self) -> TopologicalSorter[str]:
+        return TopologicalSorter({node.id: sorted(node.needs) for node in self.nodes})
 
     def dependants(self, names: Collection[str]) -> frozenset[str]:
         """These steps of the room and all that wait for them, directly or not."""
@@ -73,7 +79,7 @@ class Graph:
     def cycle(self) -> tuple[str, ...]:
         """Steps that wait for each other in a circle, the first again at the end; empty when there is none."""
         try:
-            TopologicalSorter({node.id: sorted(node.needs) for node in self.nodes}).prepare()
+            self._sorter().prepare()
         except CycleError as error:
             return tuple(reversed(error.args[1]))
         return ()

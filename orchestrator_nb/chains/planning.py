@@ -143,10 +143,10 @@ class _Planner:
         walk = Flow(self.chain.origin, self._gives)
         known: dict[str, Kind] = {item.name: kinds.named(item.type) for item in self.chain.inputs}
         last = walk.room(graph, known, known.get("input", ANY))
-        values = self._values(graph, known, walk)
         self.problems += walk.problems
         if not self.chain.outputs:
             return last
+        values = self._values(graph, known, walk)
         return kinds.record({name: self._output(name, value, values) for name, value in self.chain.outputs.items()})
 
     def _output(self, name: str, value: Any, values: Mapping[str, Kind]) -> Kind:
