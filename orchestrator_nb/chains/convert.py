@@ -65,7 +65,7 @@ def chain(piece: ChainPiece, name: str, origin: Origin) -> tuple[Chain, list[Sli
         reader.slips.append(Slip(("steps",), f"{reader.count:,} steps; a chain may have {MOST_STEPS:,}."))
     defaults = reader.defaults(piece.defaults)
     inputs = tuple(_input(key, value) for key, value in (piece.inputs or {}).items())
-    if piece.inputs is None and wants_input(tuple(with_defaults(step, defaults) for step in steps)):
+    if piece.inputs is None and wants_input(tuple(with_defaults(step, defaults) for step in steps), surely=True):
         inputs = (Input("input"),)
     reader.outputs(piece.outputs or {})
     made = Chain(piece.name or name, steps, inputs, piece.outputs or {}, defaults, piece.description, origin)

@@ -49,18 +49,14 @@ class Rooms:
         for ref in free:
             if ref.name not in self.known:
                 self.unknown(ref)
-        self._first(graph)
+        self._first(steps)
         return graph
 
-    def _first(self, graph: Graph) -> None:
+    def _first(self, steps: tuple[Step, ...]) -> None:
         """A chain whose first step takes an input must have one."""
-        if "input" in self.known:
-            return
-        for node in graph.nodes:
-            if node.takes_input and node.from_outside:
-                reason = "it takes the value of the step before it, and there may be none; declare an input called 'input', or give the step 'input' or 'prompt'."
-                self._problem(node.place, reason, node.path)
-                return
+        if "input" not in self.known and takes_before(steps[0], surely=True):
+            reason = "it takes the value of the step before it, and is the first; declare an input called 'input', or give the step 'input' or 'prompt'."
+            self._problem(("steps", 0), reason, steps[0].id)
 
     def _room(
         self, steps: tuple[Step, ...], places: list[Place], path: str, outer: frozenset[str], *, named: bool
@@ -95,6 +91,10 @@ class Rooms:
     ) -> tuple[Node, list[Ref]]:
         """A step with the rooms in it, and all names that it uses from around it."""
         during = _during(step)
+        if step.each and step.each.name != "item" and step.each.name in visible:
+            self._problem(
+                (*place, "each", "as"), f"{step.each.name!r} is taken by a name around it; take another.", path
+            )
         inside, refs = dict[str, Graph](), list[Ref]()
         for name, steps in inner(step):
             places, below, room = self._inside(step, place, path, name, steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.chains.chain import Ask, Block, Parallel, Python, Step, Switch, Use, inner
+from orchestrator_nb.chains.chain import Ask, Python, Step, Switch, Use, inner
 from orchestrator_nb.chains.expressions import Expression, Template, templates
 from orchestrator_nb.chains.work import ExpressionError
 from orchestrator_nb.config.yaml import Place
@@ -73,40 +73,33 @@ def _templates(place: Place, value: Any, *, early: bool = False) -> Iterator[Wor
         yield from (Words(place, text, early=early) for text in templates(value))
 
 
-def wants_input(steps: tuple[Step, ...]) -> bool:
-    """Whether a list of steps takes an input from where it stands: its first step does, or one that comes after nothing but skipped ones."""
+def wants_input(steps: tuple[Step, ...], *, surely: bool = False) -> bool:
+    """Whether a list of steps takes an input from where it stands: its first step does, or (not ``surely``) one behind nothing but steps that may be skipped."""
     for step in steps:
-        if takes_before(step):
+        if takes_before(step, surely=surely):
             return True
-        if not may_be_skipped(step):
+        if surely or not may_be_skipped(step):
             return False
     return False
 
 
-def takes_before(step: Step) -> bool:
+def takes_before(step: Step, *, surely: bool = False) -> bool:
     """Whether a step takes its input from the step before it."""
     early = {name for words in words_of(step) if words.early for name in words.names}
     if "input" in early:
         return True
     if step.input is not None or step.each is not None:
         return False
-    return takes_input(step)
+    return takes_input(step, surely=surely)
 
 
-def takes_input(step: Step) -> bool:
+def takes_input(step: Step, *, surely: bool = False) -> bool:
     """Whether what the step does needs its input."""
     if any("input" in words.names for words in words_of(step) if not words.early):
         return True
-    match step.do:
-        case Ask(prompt=prompt):
-            return prompt is None
-        case Block(steps):
-            return wants_input(steps)
-        case Parallel(branches):
-            return any(wants_input((branch,)) for branch in branches)
-        case Switch(cases, default=default):
-            return any(wants_input((case,)) for case in (*cases, *([default] if default else [])))
-    return False
+    if isinstance(step.do, Ask):
+        return step.do.prompt is None
+    return any(wants_input(steps, surely=surely) for _, steps in inner(step))
 
 
 def saves_in(step: Step) -> tuple[str, ...]:

@@ -64,6 +64,16 @@ def test_a_step_takes_its_input_from_the_nearest_step_that_was_not_skipped():
     assert not graph["d"].from_outside
 
 
+def test_behind_steps_that_may_all_be_skipped_a_step_may_have_no_input():
+    text = "inputs: {t: text}\ndefaults: {on_error: skip}\nsteps: [{id: a, prompt: '{{ t }}'}, {id: b, role: critique}, {id: c, steps: [{role: plan}]}]"
+    graph = plan(load(text)).graph
+    assert [(node.given_by, node.from_outside) for node in graph.nodes] == [
+        ((), False),
+        (("a",), True),
+        (("b", "a"), True),
+    ]
+
+
 def test_a_block_waits_for_what_its_parts_name_and_its_own_names_stay_inside():
     text = """
 steps:
@@ -137,7 +147,9 @@ WRONG = {
     "steps: [{id: a, prompt: x, save: k}, {id: b, prompt: x, save: k}]": "saved twice",
     "inputs: {d: list}\nsteps: [{id: a, each: d, steps: [{prompt: x, save: k}]}]": "cannot save",
     "inputs: {}\nsteps: [{id: a, role: plan}]": "declare an input called 'input'",
+    "inputs: {}\nsteps: [{steps: [{switch: {on: '1', cases: {a: [{role: plan}]}}}]}]": "declare an input called 'input'",
     "inputs: {}\nsteps: [{id: a, prompt: x, when: 1 > 2}, {id: b, role: plan}]": "never runs",
+    "steps: [{role: plan, id: a}, {id: b, each: {over: lines(a), as: a}, prompt: x}]": "'a' is taken by a name around it",
     "steps: [{prompt: '{{ item }}'}]": "in a step with 'each' only",
     "steps: [{prompt: '{{ turn }}'}]": "in a step with 'repeat' only",
     "inputs: {d: list}\nsteps: [{prompt: '{{ item }}', each: d, when: item > 1}]": "in a step with 'each' only",
