@@ -29,6 +29,7 @@ FLOORS = [
     {"kernel"},  # one call done well
     {"prompts", "results", "diagnosis", "traces"},  # things made of calls
     {
+        "chains",
         "job",
         "line",
         "history",
@@ -37,7 +38,6 @@ FLOORS = [
         "vaulted",
         "tapes",
         "running",
-        "chains",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
