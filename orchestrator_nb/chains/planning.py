@@ -23,6 +23,7 @@ from orchestrator_nb.chains.work import ExpressionError
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.chains.write import to_plain
 from orchestrator_nb.config.shapes import unknown
+from orchestrator_nb.config.yaml import Place
 from orchestrator_nb.errors import ChainError
 
 ANYWHERE: Final = World()
@@ -39,6 +40,8 @@ class Plan:
     graph: Graph
     gives: Kind
     used: Mapping[str, Plan]
+    depth: int = 0
+    """How deep its chains use chains; 0 when it uses none."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -83,13 +86,20 @@ def check(text: str, *, file: str = "<chain>", name: str | None = None, world: W
     )
 
 
-def planned(
-    chain: Chain, world: World = ANYWHERE, above: tuple[str, ...] = ()
-) -> tuple[Plan | None, tuple[Problem, ...]]:
+def planned(chain: Chain, world: World = ANYWHERE) -> Result:
     """The plan, as far as there is one, with the problems as values."""
+    return _planned(chain, world, (), {})
+
+
+Result = tuple[Plan | None, tuple[Problem, ...]]
+Made = dict[str, Result]
+"""The chains in use that were planned already: each is planned once, however many use it."""
+
+
+def _planned(chain: Chain, world: World, above: tuple[str, ...], made: Made) -> Result:
     if problems := _by_hand(chain):
         return None, problems
-    return _Planner(chain, world, above).planned()
+    return _Planner(chain, world, above, made).planned()
 
 
 def _by_hand(chain: Chain) -> tuple[Problem, ...]:
@@ -100,8 +110,8 @@ def _by_hand(chain: Chain) -> tuple[Problem, ...]:
 
 
 class _Planner:
-    def __init__(self, chain: Chain, world: World, above: tuple[str, ...]) -> None:
-        self.chain, self.world, self.above = chain, world, (*above, chain.name)
+    def __init__(self, chain: Chain, world: World, above: tuple[str, ...], made: Made) -> None:
+        self.chain, self.world, self.above, self.made = chain, world, (*above, chain.name), made
         self.problems: list[Problem] = []
         self.used: dict[str, tuple[Plan | None, Chain]] = {}
 
@@ -118,7 +128,8 @@ class _Planner:
         self.problems += rooms.problems
         gives = self._flow(graph) if not graph.cycle() else ANY
         plans = {name: made for name, (made, _) in self.used.items() if made is not None}
-        return Plan(self.chain, graph, gives, plans), sorted_problems(_once(self.problems))
+        depth = max((made.depth + 1 for made in plans.values()), default=0)
+        return Plan(self.chain, graph, gives, plans, depth), sorted_problems(_once(self.problems))
 
     def _inputs(self) -> None:
         for item in self.chain.inputs:
@@ -178,14 +189,22 @@ class _Planner:
             )
         elif name not in self.world.chains:
             self._problem(place, f"{unknown(name, self.world.chains, 'chain')}.", path=node.path)
-        elif len(self.above) > MOST_USES:
-            self._problem(place, f"chains use each other more than {MOST_USES} deep.", path=node.path)
         elif name not in self.used:
-            chain = self.world.chains[name]
-            made, problems = planned(chain, replace(self.world, names=frozenset()), self.above)
-            self.used[name] = made, chain
-            if problems:
-                self._problem(place, f"the chain {name!r} cannot run: {problems[0]}", path=node.path)
+            self._use(name, place, node.path)
+
+    def _use(self, name: str, place: Place, path: str) -> None:
+        """Plans a chain in use, unless that was done; the depth of a chain that is under way counts from the top."""
+        assert self.world.chains is not None  # noqa: S101  # looked up just before
+        chain = self.world.chains[name]
+        too_deep = len(self.above) > MOST_USES
+        if not too_deep and name not in self.made:
+            self.made[name] = _planned(chain, replace(self.world, names=frozenset()), self.above, self.made)
+        made, problems = self.made.get(name, (None, ()))
+        self.used[name] = made, chain
+        if too_deep or (made and len(self.above) + made.depth > MOST_USES):
+            self._problem(place, f"chains use each other more than {MOST_USES} deep.", path=path)
+        elif problems:
+            self._problem(place, f"the chain {name!r} cannot run: {problems[0]}", path=path)
 
     def _gives(self, name: str) -> tuple[Chain, Kind] | None:
         if name not in self.used:
@@ -193,7 +212,7 @@ class _Planner:
         made, chain = self.used[name]
         return chain, made.gives if made else ANY
 
-    def _problem(self, place: tuple[str | int, ...], message: str, line: int = 1, *, path: str = "") -> None:
+    def _problem(self, place: Place, message: str, line: int = 1, *, path: str = "") -> None:
         self.problems.append(self.chain.origin.problem(place, message, step=path, text_line=line))
 
 

@@ -270,14 +270,24 @@ def test_chains_use_each_other_eight_deep_and_no_deeper():
     assert plan(chains["c1"], World(chains=chains))
 
 
-def test_a_chain_used_many_times_over_is_planned_in_no_time():
-    """Each of eight chains uses the next twenty times; planned anew each time it would be 20 ** 8 plans."""
+def test_chains_that_many_others_use_are_planned_once():
+    """Eight levels of ten chains, each using all ten below; planned anew for each it would be 10 ** 8 plans."""
+    below = [f"use: c{{}}_{n}" for n in range(10)]
     chains = {
-        f"c{n}": load("steps: [" + ", ".join(f"{{use: c{n + 1}}}" for _ in range(20)) + "]", name=f"c{n}")
-        for n in range(8)
+        f"c{level}_{n}": load(
+            "steps: [" + ", ".join(f"{{{use.format(level + 1)}}}" for use in below) + "]", name=f"c{level}_{n}"
+        )
+        for level in range(7)
+        for n in range(10)
     }
-    chains["c8"] = load("steps: [{prompt: x}]")
-    assert plan(chains["c0"], World(chains=chains))
+    chains |= {f"c7_{n}": load("steps: [{prompt: x}]", name=f"c7_{n}") for n in range(10)}
+    made = plan(load("steps: [{use: c0_0}]"), World(chains=chains))
+    assert made.depth == 8
+    with pytest.raises(ChainError, match="more than 8 deep"):
+        plan(
+            load("steps: [{use: c0_0}, {use: top}]"),
+            World(chains={**chains, "top": load("steps: [{use: c0_0}]", name="top")}),
+        )
 
 
 # By hand
