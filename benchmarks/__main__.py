@@ -20,7 +20,7 @@ from benchmarks.processes import Worker, mock, output, worker
 from benchmarks.worker import Measured
 
 EFFORTS = {"full": Effort(), "quick": calls.QUICK, "smoke": calls.SMOKE}
-PARTS = ("cpu", "pace", "latency", "load", "startup", "frame", "rate")
+PARTS = ("cpu", "pace", "latency", "load", "startup", "frame", "replay", "rate")
 Scenes = dict[str, dict[str, list[Measured]]]
 
 
@@ -59,6 +59,8 @@ class Bench:
             by_name = self.scenes.get(f"{kind} 128", {})
             if {"ours", "raw_aiohttp"} <= by_name.keys():
                 self.figures[f"{kind} cpu / raw"] = report.ratio(by_name, "ours", "raw_aiohttp", _cpu)
+            if {"ours", "ours_storeless"} <= by_name.keys():
+                self.figures[f"{kind} cpu / storeless"] = report.ratio(by_name, "ours", "ours_storeless", _cpu)
             if {"ours", "litellm_sdk"} <= by_name.keys():
                 self.figures[f"{kind} litellm / ours"] = report.ratio(by_name, "litellm_sdk", "ours", _cpu)
 
@@ -101,6 +103,12 @@ class Bench:
         built = json.loads(output("benchmarks.frames", str(self.effort.frame_rows)))
         self.figures["frame time"] = built["cpu_s"]
         self.figures["frame memory"] = built["peak"] / MIB
+
+    def replay(self) -> None:
+        """A tape becomes a frame, and is written down."""
+        seen = json.loads(output("benchmarks.replay", str(self.effort.frame_rows // 10)))
+        self.figures["replay time"] = seen["wall_s"]
+        self.figures["list of runs"] = 1000 * seen["runs_s"]
 
     def rate(self) -> None:
         """A simulated quota of 50 calls per second."""

@@ -30,6 +30,8 @@ class Goal:
 GOALS = (
     Goal("CPU per plain call, 128 in parallel, over raw aiohttp's", "plain cpu / raw", 1.5, "x"),
     Goal("CPU per streamed call, 128 in parallel, over raw aiohttp's", "streamed cpu / raw", 1.0, "x"),
+    Goal("CPU per plain call, 128 in parallel, over the same without a store", "plain cpu / storeless", 1.3, "x"),
+    Goal("CPU per streamed call, 128 in parallel, over the same without a store", "streamed cpu / storeless", 1.3, "x"),
     Goal("LiteLLM's CPU per plain call over ours", "plain litellm / ours", 10, "x", at_least=True),
     Goal("LiteLLM's CPU per streamed call over ours", "streamed litellm / ours", 40, "x", at_least=True),
     Goal("calls/s, 1,000 in parallel, 200 ms answers, over raw aiohttp's", "calls/s / raw", 0.9, "x", at_least=True),
@@ -41,6 +43,8 @@ GOALS = (
     Goal("%load_ext over IPython + pandas", "load_ext", 150, " ms"),
     Goal("100,000 rows become a frame: CPU time", "frame time", 1.0, " s"),
     Goal("100,000 rows become a frame: memory at its peak", "frame memory", 200, " MiB"),
+    Goal("10,000 rows replayed from a tape to a frame", "replay time", 3.0, " s"),
+    Goal("a list of runs as a frame, three large ones in the store", "list of runs", 50, " ms"),
     Goal("2,000 calls against a quota of 50/s: share of 429s", "rate 429s", 1.0, " %"),
     Goal("2,000 calls against a quota of 50/s: time over the ideal", "rate time / ideal", 1.15, "x"),
 )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args, overload
+from typing import Any, Final, Literal, get_args, overload
 
+from orchestrator_nb.calls import Request
 from orchestrator_nb.catalog import Catalog, ModelSpec
 from orchestrator_nb.config import Config
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
+from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.retold import NOT_ASKED, call_of, request_of, run_of
 from orchestrator_nb.runs import Call, Item, Run
 from orchestrator_nb.store.ledger import Ledger
@@ -30,12 +32,13 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class Rest(Sequence[Item]):
-    """The places of an earlier run that are asked again. ``spared`` keep the outcome they have until there is a better one."""
+    """The places of an earlier run that are asked again. ``spared`` keep the outcome they have until there is a better one; ``seen`` are all outcomes now."""
 
     run_id: str
     places: tuple[int, ...]
     items: tuple[Item, ...]
     before: tuple[Call, ...]
+    seen: tuple[Mapping[str, Any] | None, ...]
     spared: frozenset[int] = frozenset()
 
     @property
@@ -67,10 +70,10 @@ class Rest(Sequence[Item]):
 
 
 class History:
-    """One session's store. ``config`` tells the settings as they are now. Safe to use from several threads."""
+    """One session's store. ``config`` tells the settings as they are now, ``clean`` takes vendors' keys out of a text. Safe to use from several threads."""
 
-    def __init__(self, config: Callable[[], Config], clock: Clock) -> None:
-        self._config, self._clock = config, clock
+    def __init__(self, config: Callable[[], Config], clock: Clock, clean: Callable[[str], str] = str) -> None:
+        self._config, self._clock, self._clean = config, clock, clean
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._cache: Cache | None = None
@@ -91,8 +94,8 @@ class History:
         self._close()
         if wanted is not None:
             path, keep_prompts, _ = wanted
-            self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full")
-            self._cache = Cache(self._store.answers, self._clock)
+            self._store = Store.open(path, clock=self._clock, keep_prompts=keep_prompts == "full", clean=self._clean)
+            self._cache = Cache(self._store.answers, self._clock, _left_out)
             self._untold.extend(self._store.database.notices)
         self._wanted = wanted
 
@@ -122,7 +125,7 @@ class History:
         store = self.store
         if store is None:
             return None
-        return Book(store, run_id, rest.places if rest else None, rest.spared if rest else frozenset())
+        return Book(store, run_id, rest.places, rest.spared, rest.seen) if rest else Book(store, run_id)
 
     # What was
 
@@ -147,6 +150,8 @@ class History:
             raise UserError(
                 f"{len(found)} runs begin with {name!r}: {', '.join(told.id for told in found[:3])} …; write more of it."
             )
+        if not runs:
+            raise UserError("no run is written down yet: ask something first.")
         raise UserError(f"there is no run {name!r}; %llm runs lists them.")
 
     def show(self, name: str, last: str | None = None) -> Run:
@@ -159,19 +164,27 @@ class History:
             raise UserError(f"costs are told by {', '.join(BY)}, not by {by!r}.")
         return self._ledger().cost(by)
 
-    def rest(self, name: str, catalog: Catalog, *, failed: bool = False, last: str | None = None) -> Rest:
-        """What of a run has no answer; with ``failed``, what failed too. Raises `UserError` when there is nothing, or it cannot be asked any more."""
+    def rest(
+        self, name: str, catalog: Catalog, *, failed: bool = False, last: str | None = None, simulating: bool = False
+    ) -> Rest:
+        """What of a run has no answer; with ``failed``, what failed too. Raises `UserError` when there is nothing, or it cannot be asked any more.
+
+        ``simulating``: questions go to the simulator now, so that only a run of the simulator's can go on.
+        """
         told, places = self._ledger().run(self.find(name, last).id)
         chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
+        if bool(told.about.get("simulated", False)) != simulating:
+            raise UserError(_OTHERS[simulating].format(told.id))
         spared = frozenset(place.number for place in chosen if not _is_open(place))
         models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
         items = tuple(
             Item(_again(place, models[place.model]), place.row, place.repeat, place.inputs) for place in chosen
         )
         before = tuple(call_of(told.id, place) for place in places)
-        return Rest(told.id, tuple(place.number for place in chosen), items, before, spared)
+        seen = tuple(place.outcome for place in places)
+        return Rest(told.id, tuple(place.number for place in chosen), items, before, seen, spared)
 
     def _ledger(self) -> Ledger:
         store = self.store
@@ -182,6 +195,16 @@ class History:
         return store.ledger
 
 
+def _left_out(request: Request) -> Collection[str]:
+    return PROVIDERS[request.model.vendor.kind].encode(request).notices
+
+
+_OTHERS: Final = (
+    "run {} was asked of the simulator, and the rest would be asked of models; to go on as it began: %llm simulate on",
+    "run {} was asked of models, and the rest would be asked of the simulator; to go on as it began: %llm simulate off",
+)
+
+
 def _is_open(place: CallTold) -> bool:
     return place.outcome is None or (place.error is not None and place.error["kind"] in NOT_ASKED)
 
@@ -189,14 +212,14 @@ def _is_open(place: CallTold) -> bool:
 def _complete(told: RunTold, places: Sequence[CallTold]) -> str:
     failed = sum(place.error is not None for place in places)
     more = f"; {failed:,} failed: add --errors to ask those again." if failed else ", so nothing is left to ask."
-    return f"all {len(places):,} calls of run {told.id} have an outcome{more}"
+    return f"every call of run {told.id} has an outcome{more}"
 
 
 def _again(place: CallTold, model: ModelSpec) -> Any:
     """The same question. Where the address has changed it would be another one."""
     if place.request is None:
         raise UserError(
-            "the prompts of this run were not kept (store.keep_prompts is digest), so it cannot be resumed; run the cell again."
+            "prompts of this run were not kept (store.keep_prompts is digest, or they hold a key), so it cannot be resumed; run the cell again."
         )
     request = request_of(place, model)
     if request.key != place.key:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.history import Rest
 from orchestrator_nb.kernel import portal as kernel
-from orchestrator_nb.kernel.fanout import Stop
+from orchestrator_nb.kernel.fanout import Progress, Stop
 from orchestrator_nb.kernel.portal import Portal
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.runs import Run
@@ -19,11 +20,17 @@ from orchestrator_nb.source import AnswersFrom
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be asked: a grid of items, not yet sent. ``items`` is lazy, or what is left of an earlier run; ``size`` counts without building. ``source`` is this cell's own, if it has one."""
+    """What will be asked: a grid of items, not yet sent. ``items`` is lazy, or what is left of an earlier run; ``size`` counts without building. ``source`` and ``max_cost`` (USD) are this cell's own, if it has them.
+
+    ``listening`` is put before whoever hears of the run's progress, and ``about`` stands with the run: a conversation remembers by them.
+    """
 
     items: Items | Rest
     models: tuple[ModelSpec, ...]
     source: AnswersFrom | None = None
+    listening: Callable[[Progress], Progress] = lambda hear: hear
+    about: Mapping[str, Any] = field(default_factory=dict)
+    max_cost: Decimal | None = None
 
     @property
     def size(self) -> int:

@@ -9,6 +9,7 @@ from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import Config
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.kernel.breaker import Breaker
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.continuation import continued
 from orchestrator_nb.kernel.limits import Limiter
 from orchestrator_nb.kernel.pause import Gate, paused
@@ -43,30 +44,38 @@ class Line:
         self.exchange = Exchange(PROVIDERS, keys, Network.of(settings), clock, limiter.observe, known)
         self.breaker = Breaker(clock)
         self._runs, self._dropped = 0, False
-        pricer = Pricer(settings.price_overrides)
-        self.worst = Worst(pricer)
+        self.pricer = pricer = Pricer(settings.price_overrides)
+        self.worst = Worst(pricer, pricer.hours)
         self._priced = priced(pricer)  # each request for itself, as the vendor bills it
-        self._layers: list[Layer] = [  # outermost first
+        self._outer: list[Layer] = [  # outermost first
             continued(),  # each hop is a call of its own below
             *([paused(gate)] if gate else []),  # outside of retry: what was not sent is no attempt
             retry(Backoff(attempts=settings.limits.attempts), clock),  # outside the limit: who sleeps holds no place
+        ]
+        self._inner: list[Layer] = [  # between them the caps: who waits for money holds no place
             limiter.layer,  # a place and the rate, for each attempt
             self.breaker.layer,  # judges at the moment of sending, also for those who queued
         ]
 
     @contextlib.asynccontextmanager
     async def in_use(
-        self, parallel: int, source: Layer | None = None, sent: Layer | None = None, cache: Layer | None = None
+        self,
+        parallel: int,
+        source: Layer | None = None,
+        sent: Layer | None = None,
+        cache: Layer | None = None,
+        caps: Caps | None = None,
     ) -> AsyncIterator[Handler]:
         """For one run, on the loop's thread. The user asks again, so what was refused before may be tried again.
 
-        ``source`` and ``cache`` as in `whole`; ``sent`` is innermost, and sees what goes over the wire, with its price.
+        ``source`` and ``cache`` as in `whole`; ``sent`` is innermost, and sees what goes over the wire, with its price. ``caps`` hold for each attempt.
         """
         self.breaker.reset()
         self.limiter.widen(parallel)
         self._runs += 1
         try:
-            layers = [*self._layers, *([sent] if sent else []), self._priced]
+            capped = [caps.layer(self.worst)] if caps else []
+            layers = [*self._outer, *capped, *self._inner, *([sent] if sent else []), self._priced]
             yield whole(build(self.exchange, layers), source, cache)
         finally:
             self._runs -= 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -67,6 +68,16 @@ class Pricer:
             return Cost(reported, "server")
         sheet = self._listed(request.model, response)
         return _cost(sheet, request, response, self._source) if sheet else Cost()
+
+    def hours(self) -> list[Pricer]:
+        """Pricers for each hour of the day to come, which know what this one knows."""
+        now = self._now()
+        return [self._at(now + 3600 * hour) for hour in range(1, 25)]
+
+    def _at(self, moment: float) -> Pricer:
+        made = copy(self)
+        made._now = lambda: moment
+        return made
 
     def _own_price(self, model: ModelSpec, answered_by: str) -> Price | None:
         """The user's price, from settings or from the model's entry in models.yaml."""

@@ -84,9 +84,11 @@ class _Writer:
             "parsed": self.json(response.parsed),
             "notices": [self.text(notice) for notice in response.notices],
         }
-        return {"v": RECORD_VERSION, **{name: value for name, value in full.items() if value != _USUAL.get(name, ...)}}
+        return {"v": RECORD_VERSION, **{name: value for name, value in full.items() if value != _USUAL[name]}}
 
     def text(self, text: str) -> str:
+        if text.isascii():
+            return text
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -142,6 +144,7 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "ToolResult": ("id", "name", "text", "is_error"),
 }
 _USUAL: Final[dict[str, Any]] = {
+    "model": ...,  # is never left out
     "parts": [],
     "finish": "stop",
     "finish_raw": None,
@@ -177,13 +180,19 @@ def _finite(number: float) -> float:
 
 def response_of(record: Mapping[str, Any]) -> Response:
     """The answer that `response_record` wrote. Raises `ValueError`, which names the field, for anything it did not write."""
-    if not isinstance(record, Mapping) or record.get("v") != RECORD_VERSION or isinstance(record["v"], bool):
+    if not _is_object(record) or record.get("v") != RECORD_VERSION or isinstance(record["v"], bool):
         raise ValueError("this answer was written by another version; update orchestrator-nb to read it.")
-    if strange := sorted(str(name) for name in record.keys() - _READ.keys() - {"v"}):
-        raise ValueError(f"the answer has the unknown field {strange[0]!r}.")
+    if not record.keys() <= _FIELDS_READ:
+        strange = min(str(name) for name in record.keys() - _FIELDS_READ)
+        raise ValueError(f"the answer has the unknown field {strange!r}.")
     if "model" not in record:
         raise ValueError("the answer names no model.")
     return Response(**{name: _READ[name](name, value) for name, value in record.items() if name != "v"})
+
+
+def _is_object(value: Any) -> bool:
+    """What JSON gives is told at once; to ask for a `Mapping` takes ten times as long."""
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _text_of(name: str, value: Any) -> str:
@@ -248,7 +257,7 @@ def _parts_of(name: str, value: Any) -> tuple[Part, ...]:
 
 def part_of(value: Any) -> Part:
     """A part of a message or an answer. Raises `ValueError` for what is none."""
-    kind = value.get("type") if isinstance(value, Mapping) else None
+    kind = value.get("type") if _is_object(value) else None
     read = _PARTS.get(kind) if isinstance(kind, str) else None
     if read is None:
         raise _wrong("parts", f"parts of the types {', '.join(_PARTS)}")
@@ -287,9 +296,10 @@ def _read_result(value: Any) -> ToolResult:
 
 
 def _named(name: str, value: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not value.keys() <= {*known}:
+    if not _is_object(value) or any(field not in known for field in value):
         raise _wrong(name, f"an object with {', '.join(known)}")
-    return value
+    found: Mapping[str, Any] = value
+    return found
 
 
 def _exactly(name: str, value: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
@@ -331,3 +341,4 @@ _READ: Final[dict[str, Callable[[str, Any], Any]]] = {
     "parsed": lambda _, value: value,
     "notices": _texts_of,
 }
+_FIELDS_READ: Final = frozenset({*_READ, "v"})

@@ -15,7 +15,7 @@ from orchestrator_nb.records import part_of
 from orchestrator_nb.runs import Call, Item, Run
 from orchestrator_nb.store.told import CallTold, RunTold
 
-NOT_ASKED: Final = frozenset({"cancelled", "skipped", "store"})
+NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
 """Kinds of errors that say nothing of the question: resuming asks these."""
 
 
@@ -54,7 +54,9 @@ def _source(answer: Response, source: Any) -> Any:
 
 
 def _missing(place: CallTold) -> OrchestratorError:
-    return _sentence(place, "has no outcome: the kernel ended before; %llm resume asks for the rest.")
+    return _sentence(
+        place, "has no outcome: its kernel ended before, or is still at it; %llm resume asks for the rest."
+    )
 
 
 def _damaged(place: CallTold) -> OrchestratorError:

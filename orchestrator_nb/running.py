@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator_nb.canonical import plain
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
-from orchestrator_nb.kernel.cached import Cache
+from orchestrator_nb.kernel.cached import Cache, Within
+from orchestrator_nb.kernel.capped import Caps
 from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
 from orchestrator_nb.kernel.recorded import Book, recorded
 from orchestrator_nb.kernel.taped import taped, written
@@ -53,6 +54,13 @@ class Running:
 
     async def run(self) -> Run:
         """Ask, on the loop's thread, until every item has its outcome."""
+        try:
+            return await self._whole()
+        finally:
+            if self.book:
+                self.book.leave()
+
+    async def _whole(self) -> Run:
         began = self.clock.monotonic()
         told: list[str] = []
         items = await self._begun()
@@ -78,7 +86,7 @@ class Running:
             progress=self.progress,
             timeout_s=self.timeout_s,
             stop=self.stop,
-            **({"keep": self.book.keep} if self.book else {}),
+            keeper=self.book,
         )
 
     def _rows(self, calls: Sequence[Call]) -> tuple[Call, ...]:
@@ -92,8 +100,9 @@ def asking(
     lease: Callable[[], AbstractContextManager[object]],
     cache: Cache | None,
     tape: TapeWriter | None,
+    caps: Caps | None = None,
 ) -> Way:
-    """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one. ``lease`` holds the run's keys."""
+    """Ask the vendors what the ``cache`` has no answer to, and write the answers to the ``tape`` if there is one. ``lease`` holds the run's keys, ``caps`` its money."""
 
     @asynccontextmanager
     async def way(parallel: int, tell: Tell, book: Book | None) -> AsyncIterator[Handler]:
@@ -104,8 +113,10 @@ def asking(
                 await stack.enter_async_context(written(tape, clock, tell))
                 layer = taped(tape.add, clock)
             sent = recorded(book, line.worst) if book else None
-            known = cache.layer(book.serve) if cache and book else None
-            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known))
+            known = cache.layer(book.serve) if cache and book else Within().layer if tape else None
+            yield await stack.enter_async_context(line.in_use(parallel, layer, sent, known, caps))
+            for notice in caps.notices if caps else ():
+                tell(notice)
 
     return way
 

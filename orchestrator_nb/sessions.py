@@ -11,46 +11,55 @@ Every blocking call works in a cell, in a script, inside a running loop and insi
 from __future__ import annotations
 
 import atexit
-import contextlib
 import itertools
-import queue
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
-from orchestrator_nb.calls import Delta, Event, Params
+from orchestrator_nb.budgets import Budgets
+from orchestrator_nb.calls import Event, Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine
 from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
-from orchestrator_nb.forms import NOTHING, Forms, Sought
+from orchestrator_nb.forecast import LOOK, Lookup, forecast
+from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
+from orchestrator_nb.kernel.amounts import usd_of
+from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.fanout import Progress, Stop
-from orchestrator_nb.kernel.portal import GRACE_S, TICK_S, Portal
+from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.playing import Playing
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
-from orchestrator_nb.results.reply import Reply
+from orchestrator_nb.results.estimate import Estimate
+from orchestrator_nb.results.reply import Reply, reply_of
 from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
 from orchestrator_nb.runs import Call, Run, new_run_id
-from orchestrator_nb.secret import Hidden, Veiled
+from orchestrator_nb.secret import Veiled
 from orchestrator_nb.source import AnswersFrom, decided
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
+from orchestrator_nb.streaming import pieces
 from orchestrator_nb.structured import json_schema_of
+from orchestrator_nb.talk import Conversation
+from orchestrator_nb.talks import Talks
 from orchestrator_nb.tapes import Tapes
 from orchestrator_nb.types import Clock
 from orchestrator_nb.vault import sources
@@ -84,8 +93,11 @@ class Session:
         self._owner = config
         self._vaulted: VaultedKeys | None = None
         self._source: AnswersFrom | None = None
-        self._tapes = Tapes(versions, self._holds_key)
-        self._history = History(lambda: self.config, self._clock)
+        self._keyless = Keyless(environ, lambda: self.config.catalog, self._known)
+        self._tapes = Tapes(versions, self._keyless.held_by)
+        self._history = History(lambda: self.config, self._clock, self._keyless.without)
+        self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
+        self.talks = Talks(self, self._clock, self._keyless)
 
     @classmethod
     def open(
@@ -204,10 +216,11 @@ class Session:
         namespace: Mapping[str, Any] | None = None,
         stream: bool = True,
         source: str | None = None,
+        max_cost: float | str | Decimal | None = None,
     ) -> Plan:
         """The grid rows of ``over`` × ``grid`` × ``models`` × ``repeat``, checked and ready, without asking anything.
 
-        ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``.
+        ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``. ``max_cost`` is the most that it may cost, in USD: what does not fit is not asked.
         Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero, an unknown source.
         """
         wish = _answers_from(source) if source is not None else None
@@ -226,7 +239,7 @@ class Session:
             variables=namespace,
             stream=stream,
         )
-        return Plan(items, specs, wish)
+        return Plan(items, specs, wish, max_cost=None if max_cost is None else usd_of(max_cost))
 
     def models(self, patterns: Sequence[str] = ()) -> tuple[ModelSpec, ...]:
         """The models that names and globs mean, each once, in that order; the default model when there are none."""
@@ -234,6 +247,20 @@ class Session:
         wanted = list(patterns) or [self._default_model()]
         found = itertools.chain.from_iterable(catalog.match(pattern) for pattern in wanted)
         return tuple({model.ref: model for model in found}.values())
+
+    def estimate(self, plan: Plan, *, max_cost: float | str | Decimal | None = None, look: int = LOOK) -> Estimate:
+        """What ``plan`` will take: calls new, cached or replayed; tokens and USD as ranges; what they lean on. Nothing is sent and no vault is opened.
+
+        ``max_cost`` is `start`'s. Of a grid with more than ``look`` calls, as many are looked at, taken at random. Raises `UserError` and `StoreError`
+        when a tape cannot be used.
+        """
+        source = self.source_of(plan)
+        tape = self._ready_tape(source) if source.mode == "replay" else None
+        caps = (None if max_cost is None else usd_of(max_cost), plan.max_cost, self.config.settings.limits.max_cost_usd)
+        cap = next((cap for cap in caps if cap is not None), None)
+        replayed = tape if isinstance(tape, Tape) else None
+        lookup = Lookup(source, self.simulating, self.store, replayed, self.catalog, cap)
+        return forecast(plan, lookup, self._current().pricer, look=look)
 
     def start(
         self,
@@ -244,14 +271,15 @@ class Session:
         timeout_s: float | None = None,
         on_error: OnError = "return",
         about: Mapping[str, Any] | None = None,
+        max_cost: float | str | Decimal | None = None,
     ) -> Job:
-        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run.
-        ``about`` (JSON) is kept with the run: notebook, cell.
+        """Begin; ``progress(index, event or call)`` is called on the loop thread. At most ``parallel`` calls at once, ``timeout_s`` for the whole run, which may cost
+        ``max_cost`` USD (else what the plan says). ``about`` (JSON) is kept with the run: notebook, cell.
 
         Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
         when a tape cannot be used.
         """
-        way, limits = self._way(plan), self.config.settings.limits
+        way, limits = self._way(plan, max_cost), self.config.settings.limits
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
         stop = Stop()
@@ -265,9 +293,9 @@ class Session:
             timeout_s=timeout_s or limits.run_timeout_s,
             stop=stop,
             stop_on_error=on_error == "stop",
-            progress=progress or _nothing,
+            progress=plan.listening(progress or _nothing),
             notices=self._told,
-            about={**self._told_of(plan), **(about or {})},
+            about={**self._told_of(plan), **plan.about, **(about or {})},
         )
         return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
 
@@ -281,31 +309,15 @@ class Session:
 
     def ask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
         """One answer. ``how`` is what `plan` takes. Raises `ProviderError` or `UserError` when there is none."""
-        return _reply(self.run(self._one(prompt, model, how)))
+        return reply_of(self.run(self._one(prompt, model, how)))
 
     async def aask(self, prompt: str, model: str | None = None, **how: Any) -> Reply:
         """The awaitable twin of `ask`."""
-        return _reply(await self.start(self._one(prompt, model, how)))
+        return reply_of(await self.start(self._one(prompt, model, how)))
 
     def stream(self, prompt: str, model: str | None = None, **how: Any) -> Iterator[str]:
         """The answer's text piece by piece; leaving the loop early cancels the call. Raises as `ask` does."""
-        pieces: queue.SimpleQueue[str | Call] = queue.SimpleQueue()
-
-        def heard(_index: int, event: Event | Call) -> None:
-            if isinstance(event, Delta):
-                pieces.put(event.text)
-            elif isinstance(event, Call):
-                pieces.put(event)
-
-        job = self.start(self._one(prompt, model, how), progress=heard)
-        try:
-            while isinstance(piece := self._next(pieces), str):
-                yield piece
-            if piece.error:
-                raise piece.error
-        finally:
-            job.stop()
-            job.wait(GRACE_S)
+        yield from pieces(self, self._one(prompt, model, how))
 
     def compare(self, prompts: str | Sequence[str], models: Sequence[str], **how: Any) -> pd.DataFrame:
         """Every prompt to every model: a frame with one row per call (docs/dataframe.md). Failures are rows."""
@@ -315,6 +327,13 @@ class Session:
         """The awaitable twin of `compare`."""
         return self._frame(await self.start(self._many(prompts, models, how)))
 
+    def conversation(self, name: str) -> Conversation:
+        """The conversation called ``name``, which begins if there is none: ``talk.ask(…)`` follows what was said before (docs/conversations.md).
+
+        ``talks`` lists and imports them. Raises `UserError` for what is no name.
+        """
+        return self.talks.open(name)
+
     def attend(self, show: Callable[[], object] = lambda: None) -> None:
         """Ask for the vault's password if calls wait for it, after ``show``; for whoever watches a run on the main thread. Refused, those calls fail."""
         keys = self._vaulted
@@ -323,6 +342,13 @@ class Session:
         show()
         if why := self.vault.reopen():
             keys.give_up(why)
+
+    def budget(self, usd: float | str | Decimal) -> AbstractContextManager[Budget]:
+        """``with session.budget(usd=1) as budget:`` — what is asked in the block may cost so much in all; it counts in the budgets around it too.
+
+        ``budget.spent`` and ``budget.left`` are USD; an attempt whose cost nobody knows counts at its worst. Raises `UserError` for what is no amount.
+        """
+        return self._budgets.open(usd_of(usd))
 
     # What was
 
@@ -355,8 +381,10 @@ class Session:
 
     def rest(self, run: str = "last", *, errors: bool = False) -> Plan:
         """What of an earlier run has no answer, ready to be asked; with ``errors``, what failed too. Raises `UserError` when there is nothing."""
-        rest = self._history.rest(run, self.catalog, failed=errors, last=self.last.id if self.last else None)
-        return Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
+        last = self.last.id if self.last else None
+        rest = self._history.rest(run, self.catalog, failed=errors, last=last, simulating=self.simulating)
+        plan = Plan(rest, tuple({item.request.model.ref: item.request.model for item in rest}.values()))
+        return self.talks.resumed(plan, self._history.find(rest.run_id).about)
 
     def resume(self, run: str = "last", *, errors: bool = False, **how: Any) -> pd.DataFrame:
         """Ask for what `rest` finds; the frame of the whole run. ``how`` is what `start` takes."""
@@ -399,6 +427,7 @@ class Session:
         self.simulate(False)
         self._portal.close()
         self._history.close()
+        self._budgets.close()
         with self._lock:
             self._lock_vault()
 
@@ -476,13 +505,6 @@ class Session:
         params = params_of({**self.config.settings.params.given, **options})
         return replace(params, schema=json_schema_of(schema, namespace) if schema is not None else None, json=json)
 
-    def _next(self, pieces: queue.SimpleQueue[str | Call]) -> str | Call:
-        """The next piece; whoever waits for it is also the one who can be asked for the vault's password."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                return pieces.get(timeout=TICK_S)
-            self.attend()
-
     def _one(self, prompt: str, model: str | None, how: Mapping[str, Any]) -> Plan:
         plan = self.plan(prompt, [model] if model else [], **how)
         if plan.size != 1:
@@ -512,13 +534,9 @@ class Session:
         path = (self.config.cwd or Path.cwd()) / source.tape
         return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
 
-    def _holds_key(self, text: str) -> bool:
-        names = {name for vendor in self.config.catalog.vendors.values() for name in synonyms(vendor.key_name)}
-        keys = [Sought(Hidden(self._environ[name])) for name in names if name in self._environ]
-        return Forms(keys, self._known()).held_by(text) is not None
-
-    def _way(self, plan: Plan) -> Way:
+    def _way(self, plan: Plan, max_cost: object = None) -> Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
+        self._keyless.look()
         tape = self._ready_tape(self.source_of(plan))
         if isinstance(tape, Tape):
             return replaying(tape)
@@ -526,7 +544,8 @@ class Session:
         names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
         cache = self._history.cache if self.source_of(plan).mode == "auto" else None
         lease = partial(self.vault.vault.lease, names)
-        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape)
+        caps = self._budgets.of_run(plan.max_cost if max_cost is None else usd_of(max_cost))
+        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape, caps=caps)
 
     async def _run(self, running: Running) -> Run:
         self.last = await running.run()
@@ -534,7 +553,7 @@ class Session:
 
     def _told(self) -> Iterator[str]:
         """What the user should know at a run's end of what it leaned on."""
-        yield from (*self.config.notices, *self.vault.notices, *self._history.untold())
+        yield from (*self.config.notices, *self.vault.notices, *self._history.untold(), *self._budgets.untold())
 
     def _told_of(self, plan: Plan) -> dict[str, Any]:
         keep = self.config.settings.store.keep_prompts == "full"
@@ -552,13 +571,6 @@ def _answers_from(text: str) -> AnswersFrom:
     except ValueError as error:
         why = str(error)
     raise UserError(why)
-
-
-def _reply(run: Run) -> Reply:
-    [call] = run.calls
-    if call.error:
-        raise call.error
-    return Reply(run)
 
 
 def _nothing(_index: int, _event: Event | Call) -> None:

@@ -1,6 +1,7 @@
 """The shell's face: ``onb``. Importing this gives `main` with every command on it."""
 
 from orchestrator_nb.cli import commands as commands
+from orchestrator_nb.cli import conversations as conversations
 from orchestrator_nb.cli import scan as scan
 from orchestrator_nb.cli import store as store
 from orchestrator_nb.cli import trust as trust

@@ -34,6 +34,7 @@ class _Group(click.Group):
 
 _SHELL_WORDS = {
     "%llm simulate on": "--simulate",
+    "%llm simulate off": "leave out --simulate",
     "%llm resume": "onb runs resume",
     "%llm runs lists": "onb runs list lists",
     "%llm runs": "onb runs list",

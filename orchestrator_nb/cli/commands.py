@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator_nb.config import Config
     from orchestrator_nb.config.layers import Origin
     from orchestrator_nb.diagnosis import Check
+    from orchestrator_nb.job import Plan
+    from orchestrator_nb.results.estimate import Estimate, Share
     from orchestrator_nb.runs import Run
     from orchestrator_nb.sessions import Session
 
@@ -49,8 +52,10 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-f", "--file", "files", multiple=True, type=click.Path(path_type=Path), help="Attach text or an image."
         ),
+        click.option("-c", "--conversation", metavar="NAME", help="Go on with a conversation, with one model."),
         click.option("--max-parallel", type=click.IntRange(min=1), help="Calls at once."),
         click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for the whole run."),
+        click.option("--max-cost", metavar="USD", help="The most that it may cost; what does not fit is not asked."),
         click.option(
             "--source",
             metavar="SOURCE",
@@ -60,6 +65,9 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--simulate", is_flag=True, help="Ask the simulator: no key, no network, answers are marked."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object per row."),
         click.option("--yes", is_flag=True, help="Do not ask before a large grid."),
+        click.option(
+            "--dry-run", is_flag=True, help="Say what would be asked and what it would cost, and ask nothing."
+        ),
     ):
         command = option(command)
     return command
@@ -74,7 +82,10 @@ def ask(prompt: str, **how: Any) -> None:
     from orchestrator_nb.results.summary import summary
 
     with open_session() as session:
-        run, interrupted = _run(session, sys.stdin.read() if prompt == "-" else prompt, how)
+        plan = _plan(session, sys.stdin.read() if prompt == "-" else prompt, how)
+        if how["dry_run"]:
+            return _print_estimate(session.estimate(plan, max_cost=how["max_cost"]), as_json=how["as_json"])
+        run, interrupted = _run(session, plan, how)
     answers = frame(run)
     _print(answers, as_json=how["as_json"])
     sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
@@ -82,15 +93,16 @@ def ask(prompt: str, **how: Any) -> None:
     sys.exit(130 if interrupted else 1 if answers["error"].notna().any() else 0)
 
 
-def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]:
-    """The run, and whether the user interrupted it: what was finished by then is in it."""
+def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
+    """What is to be asked."""
     if how["simulate"]:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files", "source")
     if how["fresh"]:
         how["source"] = _fresh(how["source"])
     over = _rows(how["over"]) if how["over"] else None
-    plan = session.plan(
+    plan = session.plan if how["conversation"] is None else session.conversation(how["conversation"]).next_of
+    return plan(
         prompt,
         how["models"],
         options=dict(how["options"]),
@@ -98,8 +110,13 @@ def _run(session: Session, prompt: str, how: dict[str, Any]) -> tuple[Run, bool]
         stream=False,
         **{name: how[name] for name in keep},
     )
+
+
+def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
+    """The run, and whether the user interrupted it: what was finished by then is in it."""
     _confirm(plan.size, session.config.settings.limits.confirm_calls, yes=how["yes"])
-    job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"])
+    announce(session, plan, how["max_cost"])
+    job = session.start(plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
     try:
         return job.result(), False
     except KeyboardInterrupt:
@@ -126,6 +143,29 @@ def _rows(path: Path) -> pd.DataFrame:
 def _confirm(size: int, most: int, *, yes: bool) -> None:
     if size > most and not yes:
         raise UserError(f"this means {size:,} calls; add --yes to go on.")
+
+
+def announce(session: Session, plan: Plan, max_cost: str | None) -> None:
+    """One line about a large grid before it is asked; it waits for nobody."""
+    from orchestrator_nb.forecast import GLANCE  # as above
+
+    if plan.size > session.config.settings.display.large_grid:
+        with suppress(Exception):
+            click.echo(session.estimate(plan, max_cost=max_cost, look=GLANCE).announced, err=True)
+
+
+def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    if not as_json:
+        return click.echo(for_shell(estimate.text))
+    for share in estimate.shares:
+        click.echo(json.dumps(_share(share), default=str))  # amounts are text, exact to the last digit
+    return None
+
+
+def _share(share: Share) -> dict[str, Any]:
+    counts = {name: getattr(share, name) for name in ("model", "new", "cached", "replayed", "missing")}
+    usd = share.usd._asdict() if share.usd else None
+    return {**counts, "input_tokens": share.input._asdict(), "output_tokens": share.output._asdict(), "usd": usd}
 
 
 def _print(frame: pd.DataFrame, *, as_json: bool) -> None:

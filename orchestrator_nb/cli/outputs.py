@@ -1,7 +1,8 @@
 """Whether two outputs of a cell are the same, and how they differ.
 
 What may differ is on this list and nowhere else: memory addresses, our run ids, the simulator's port, seconds in our own displays, and the lines of ours that say where
-answers came from, for a notebook saved while it was recorded says "live" there, and its replay "replayed". All else counts, a column that a cell prints too.
+answers came from or will come from (a dry run's table and the line above a large grid), for a notebook saved while it was recorded says "live" there, and its replay
+"replayed". All else counts, a column that a cell prints too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _PASSING: Final = (
     (re.compile(r"\b0x[0-9a-fA-F]{6,16}\b"), "0x…"),
     (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b"), "RUN"),
     (re.compile(r"\bhttp://127\.0\.0\.1:\d+"), "http://127.0.0.1:…"),
-    (re.compile(r"^source: .*$", re.MULTILINE), "source: …"),
+    (re.compile(r"^source(:| {3}) .*$", re.MULTILINE), "source: …"),
+    (re.compile(r"^estimate: [\d,]+ calls: .*\n?", re.MULTILINE), ""),
 )
 _WORD: Final = r"(?:[\d,]+ )?(?:live|cached|replayed(?: \([\w ,]+\))?|simulated|failed|cancelled|skipped)"
 _SUMMARY: Final = re.compile(
@@ -32,6 +34,7 @@ _FAILURE: Final = re.compile(r"(?:[\d,]+ )?(?:failed|cancelled|skipped)")
 _IN_HTML: Final = re.compile(r'(<div class="onb-summary"[^>]*>)([^<]*)')
 _SECONDS: Final = re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min|h)\b")
 _OURS: Final = 'class="onb-'
+_ESTIMATE: Final = '<div class="onb-summary onb-estimate"'
 
 
 def settled(outputs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -42,7 +45,7 @@ def settled(outputs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
             joined[-1] = name, joined[-1][1] + text
         else:
             joined.append((name, text))
-    return [(name, _settled(text)) for name, text in joined]
+    return [(name, told) for name, text in joined if (told := _settled(text)) or not text]
 
 
 def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -51,7 +54,7 @@ def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield str(output["name"]), _joined(output["text"])
         elif output["output_type"] == "error":
             yield "error", f"{output['ename']}: {output['evalue']}"
-        else:
+        elif _ESTIMATE not in _joined(output["data"].get("text/html", "")):
             ours = _OURS in _joined(output["data"].get("text/html", ""))
             yield from ((name, _shown(name, data, ours)) for name, data in sorted(output["data"].items()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Hashable
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator_nb.cli.app import for_shell, main, open_session
+from orchestrator_nb.cli.commands import announce
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator_nb.history import By
+    from orchestrator_nb.sessions import Session
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
@@ -33,10 +36,13 @@ def list_runs(days: float | None, as_json: bool) -> None:
     """List the runs, the newest first."""
     with open_session() as session:
         found = session.runs(days)
+        _warn(session)
     if as_json:
         return _print_json(found)
     for run in found.to_dict("records"):
         click.echo(_line(run))
+    if found.empty:
+        click.echo(f"no run is written down{' for these days' if days else ' yet'}.", err=True)
     return None
 
 
@@ -71,7 +77,7 @@ def export(run: str, form: str, output: Path | None) -> None:
     with open_session() as session:
         frame = session.show(run)
     if output is None:
-        _write(frame, form, sys.stdout)
+        _print(frame, form)
     else:
         with output.open("w", encoding="utf-8", newline="") as file:
             _write(frame, form, file)
@@ -84,8 +90,20 @@ def _write(frame: pd.DataFrame, form: str, file: Any) -> None:
         frame.to_json(file, orient="records", lines=True, date_format="iso", force_ascii=False)
 
 
+def _print(frame: pd.DataFrame, form: str) -> None:
+    """To a pipe as it is; to a terminal without what would steer it."""
+    from orchestrator_nb.results.safe_text import plain  # as above
+
+    if not sys.stdout.isatty():
+        return _write(frame, form, sys.stdout)
+    text = io.StringIO()
+    _write(frame, form, text)
+    click.echo(plain(text.getvalue()), nl=False)
+    return None
+
+
 def _print_json(frame: pd.DataFrame) -> None:
-    _write(frame, "jsonl", sys.stdout)
+    _print(frame, "jsonl")
 
 
 @runs.command()
@@ -95,27 +113,39 @@ def cost(by: By, as_json: bool) -> None:
     """Say what was billed, possibly billed, and saved by the cache and tapes."""
     with open_session() as session:
         found = session.costs(by)
+        _warn(session)
     if as_json:
         return _print_json(found)
     for row in found.to_dict("records"):
         unknown = f"  {row['unpriced']} at an unknown price" if row["unpriced"] else ""
         amounts = "  ".join(f"{name} ${row[f'{name}_usd']:.4f}" for name in ("billed", "possibly", "saved"))
         click.echo(f"{row[by] or '(none)':<44}{row['attempts']:>8} attempts  {amounts}{unknown}")
+    if found.empty:
+        click.echo("nothing was asked yet that costs something.", err=True)
     return None
+
+
+def _warn(session: Session) -> None:
+    """Say why an empty list may be no news: the file cannot be used."""
+    for notice in session.store.database.notices if session.store else ("the store is switched off (store.enabled).",):
+        click.echo(f"onb: {for_shell(notice)}", err=True)
 
 
 @runs.command()
 @click.argument("run", default="last")
 @click.option("--errors", is_flag=True, help="Ask failed calls again too; their rows stay until they succeed.")
 @click.option("--simulate", is_flag=True, help="Ask the simulator: for a run that it began.")
-def resume(run: str, errors: bool, simulate: bool) -> None:
+@click.option("--max-cost", metavar="USD", help="The most that it may cost.")
+def resume(run: str, errors: bool, simulate: bool, max_cost: str | None) -> None:
     """Ask only for what a run has no answer to."""
     from orchestrator_nb.results.summary import summary  # as above
 
     with open_session() as session:
         if simulate:
             session.simulate(True)
-        done = session.run(session.rest(run, errors=errors))
+        plan = session.rest(run, errors=errors)
+        announce(session, plan, max_cost)
+        done = session.run(plan, max_cost=max_cost)
     click.echo(for_shell(summary(done).text))
     sys.exit(1 if any(call.error for call in done.calls) else 0)
 
@@ -173,3 +203,7 @@ def salvage(new: Path) -> None:
     with open_session() as session:
         found = rescue(session.config.paths.store, new, clock=SystemClock())
     click.echo(f"{new}: {', '.join(f'{number:,} {name}' for name, number in found.items())}")
+    if not any(found.values()):
+        click.echo("onb: nothing in the old file could be read.", err=True)
+    else:
+        click.echo("To use it, close all notebooks and move it to where onb store path says.", err=True)

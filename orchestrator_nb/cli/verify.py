@@ -16,6 +16,7 @@ import click
 from orchestrator_nb.cli.app import main
 from orchestrator_nb.cli.outputs import difference
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.source import NAME_A_TAPE
 
 INSTALL: Final = "to run notebooks, install what JupyterLab needs: pip install 'orchestrator-nb[lab]'"
 _SECRETS: Final = ("_KEY", "_KEY_ID", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -47,6 +48,8 @@ def verify(notebook: Path, tape: Path | None, own_settings: bool, timeout: float
     cells = _compared(saved, *runs)
     for cell in cells:
         _show(cell)
+    for hint in _hints(saved, runs[0], cells):
+        click.echo(hint)
     click.echo(_verdict(notebook.name, cells))
     sys.exit(1 if any(cell.differs for cell in cells) else 0)
 
@@ -136,6 +139,20 @@ def _show(cell: Compared) -> None:
             _tell_safely(f"code cell {cell.number} differs, {words}: {begin}")
             for line in lines:
                 _tell_safely(f"    {line}")
+
+
+def _hints(saved: Any, replayed: Any, cells: list[Compared]) -> Iterator[str]:
+    """What to do about the usual reasons, where one of them is seen."""
+    if any(cell.saved for cell in cells) and not any(_outputs(saved)):
+        yield "The notebook was saved without outputs: run all of it, save it, and verify it again."
+    if any(output.get("evalue") == NAME_A_TAPE for output in _outputs(replayed)):
+        yield "The notebook names no tape that is there: say %llm replay PATH in its first cells, or verify it with --tape PATH."
+    if any(cell.other for cell in cells):
+        yield "What differs between two replays comes from time, chance or another file, not from a model: set a seed, or leave it out of the output."
+
+
+def _outputs(notebook: Any) -> Iterator[Mapping[str, Any]]:
+    return (output for cell in notebook.cells for output in cell.get("outputs", ()))
 
 
 def _verdict(name: str, cells: list[Compared]) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator_nb.catalog import Catalog
 from orchestrator_nb.config import project as projects
@@ -92,6 +93,8 @@ def _checked(config: Config, building: Building) -> Config:
     with building.part():
         if not building.unread:
             _require_known_model(config)
+    with building.part():
+        _require_lower_caps(config)
     return config
 
 
@@ -247,6 +250,46 @@ def _require_affordable_vault(config: Config) -> None:
         raise ConfigError(
             f"{TOO_MUCH_WORK} (passes: {passes.place}).", where=memory.place, key="vault.argon2_memory_kib"
         )
+
+
+def _require_lower_caps(config: Config) -> None:
+    """Raises `ConfigError` for a variable that lets more be spent than the user's own files do: a project's .env sets variables too."""
+    own = {origin.key: origin for origin in _own_caps(config)}
+    variables = [layer.values for layer in config.layers if layer.name == "environment"]
+    for key, origin in ((key, origin) for values in variables for key, origin in values.items()):
+        if (cap := _evaded(key, origin.value, own)) is not None:
+            raise ConfigError(
+                f"a variable may not let more be spent than the cap in your own files allows ({cap.value}, {cap.place}), "
+                "for a project's .env sets variables too; change it there.",
+                where=origin.place,
+                key=key,
+            )
+
+
+def _own_caps(config: Config) -> Iterator[_Own]:
+    for key in sorted(projects.LOWERED):
+        for origin in config.why(key):
+            if origin.layer in {"system", "user", "profile"}:
+                if origin.value is not None:
+                    yield _Own(key, origin.value, origin.place)
+                break
+
+
+class _Own(NamedTuple):
+    """A cap that the user's files set, and where."""
+
+    key: str
+    value: Decimal
+    place: str
+
+
+def _evaded(key: str, value: Any, own: Mapping[str, _Own]) -> _Own | None:
+    """The cap that would not hold any more: it is raised, or what counts in it is called cheaper, or not written down for the other processes."""
+    if key in own:
+        return own[key] if value is None or value > own[key].value else None
+    if key.startswith("prices."):
+        return next(iter(own.values()), None)
+    return own.get("limits.max_cost_day_usd") if key == "store.enabled" and not value else None
 
 
 def _require_known_model(config: Config) -> None:

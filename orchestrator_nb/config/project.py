@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ OWN_NAME: Final = NAMES[0]
 
 # What it may set, as data. Anything that is not here is refused.
 ALLOWED_SETTINGS: Final = frozenset({"model", "params.temperature", "params.max_tokens"})
+LOWERED: Final = frozenset({"limits.max_cost_usd", "limits.max_cost_call_usd", "limits.max_cost_day_usd"})
+"""What it may set lower than the user did: to spend less harms nobody."""
 ALLOWED_MAPS: Final = frozenset({"roles", "personas", "chains"})
 ALLOWED_STEP_KEYS: Final = frozenset({"id", "name", "role", "persona", "model", "prompt"})
 ALLOWED_CHAIN_KEYS: Final = frozenset({"steps"})
@@ -182,6 +185,10 @@ def judge(
         if section not in TRUSTED_SECTIONS:
             raise _never(document, place, own)
         return
+    if key in LOWERED:
+        if user.get(key) is not None or value is None:
+            _only_lower(value, user.get(key), place, document)
+        return
     if key not in ALLOWED_SETTINGS and section not in ALLOWED_MAPS:
         raise _refused(project, document, place, own)
     if key == "params.max_tokens":
@@ -198,10 +205,11 @@ def _judge_chain(project: Project, chain: Chain, place: Place, document: Documen
             raise _refused(project, document, (*place, "steps", index, key), own)
 
 
-def _only_lower(value: int | None, most: int, place: Place, document: Document) -> None:
-    if value is None or value > most:
+def _only_lower(value: float | Decimal | None, most: float | Decimal | None, place: Place, document: Document) -> None:
+    if value is None or (most is not None and value > most):
+        found, here = "null" if value is None else value, "" if most is None else f", here to {most:,} or less"
         raise ConfigError(
-            f"found {value}; a project may only lower it, here to {most:,} or less, until you trust it: %llm trust.",
+            f"found {found}; a project may only lower it{here}, until you trust it: %llm trust.",
             where=document.where(place),
             key=dotted(place),
         )

@@ -57,12 +57,15 @@ class ParamSettings(Shape):
 
 
 class LimitSettings(Shape):
-    """How much at once, how often, how long."""
+    """How much at once, how often, how long, and for how much money."""
 
     parallel: Annotated[Count, Field(le=10_000)] = 64
     attempts: Annotated[Count, Field(le=20)] = 3
     run_timeout_s: Seconds | None = None
     confirm_calls: Count = 1_000
+    max_cost_usd: Money | None = None
+    max_cost_call_usd: Money | None = None
+    max_cost_day_usd: Money | None = None
 
 
 class TimeoutSettings(Shape):

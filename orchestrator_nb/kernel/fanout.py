@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from orchestrator_nb.calls import Event
 from orchestrator_nb.errors import CLASS_OF, ProviderError
@@ -25,12 +25,25 @@ from orchestrator_nb.types import Clock, Handler
 
 Progress = Callable[[int, Event | Call], None]
 
-Keep = Callable[[int, Call], Awaitable[None]]
-"""Told of each call that was asked, before its worker takes the next; waits until the call is safe."""
+
+class Keeper(Protocol):
+    """Who keeps the calls that were asked."""
+
+    async def keep(self, index: int, call: Call, tell: Callable[[], None]) -> None:
+        """Take a call; ``tell`` is called once it is safe. The worker takes its next when this returns."""
+
+    async def kept(self) -> None:
+        """All that was taken is safe, and told."""
 
 
-async def _nowhere(_index: int, _call: Call) -> None:
-    """Nobody keeps the calls."""
+class _Nobody:
+    """A call is told at once."""
+
+    async def keep(self, _index: int, _call: Call, tell: Callable[[], None]) -> None:
+        tell()
+
+    async def kept(self) -> None:
+        """Nothing waits."""
 
 
 FIRST_LOOK: Final = 1024
@@ -53,13 +66,14 @@ async def fan_out(
     progress: Progress = lambda _index, _news: None,
     timeout_s: float | None = None,
     stop: Stop | None = None,
-    keep: Keep = _nowhere,
+    keeper: Keeper | None = None,
 ) -> tuple[Call, ...]:
     """All calls, in grid order; at most ``parallel`` are under way at any time. A call's id is its run's and its place.
 
-    ``progress`` hears, on the loop's thread, every event with its item's index, and each finished `Call`. ``stop_on_error`` starts nothing new
-    after the first failure. ``keep`` is waited for by the call's worker. ``timeout_s`` and ``stop`` end the whole run. A bug in a layer (not an `OrchestratorError`) ends it and is raised.
+    ``progress`` hears, on the loop's thread, every event with its item's index, and each finished `Call` once it is safe with ``keeper``. ``stop_on_error``
+    starts nothing new after the first failure. ``timeout_s`` and ``stop`` end the whole run. A bug in a layer (not an `OrchestratorError`) ends it and is raised.
     """
+    safe = keeper or _Nobody()
 
     async def worker() -> None:
         while not _stopping() and (taken := queues.take()):
@@ -67,10 +81,10 @@ async def fan_out(
             call = await settle(handler, item, partial(progress, index), clock, f"{run_id}-{index}")
             queues.done(item)
             calls[index] = call
-            progress(index, call)
             if call.error is not None and stop_on_error:
                 queues.close(_after_failure)
-            await keep(index, call)
+            await safe.keep(index, call, partial(progress, index, call))
+        await safe.kept()
 
     def left_over(index: int) -> Call:
         call = Call(

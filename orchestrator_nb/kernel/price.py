@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -40,37 +40,52 @@ def priced(pricer: Pricing) -> Layer:
 
 
 class Worst:
-    """The most that one request can cost in USD: each byte a token, and an answer as long as it may be. ``None`` when price or length are unknown."""
+    """The most that one request can cost in USD: each byte a token, and an answer as long as it may be. ``None`` when price or length are unknown.
 
-    def __init__(self, pricer: Pricing) -> None:
-        self._pricer = pricer
+    ``hours`` price by the hours to come: an answer may arrive in a dearer one than its question was sent in.
+    """
+
+    def __init__(self, pricer: Pricing, hours: Callable[[], Iterable[Pricing]] = tuple) -> None:
+        self._pricer, self._hours = pricer, hours
         self._each: dict[tuple[str, str], tuple[Decimal, Decimal] | None] = {}
 
     def __call__(self, request: Request) -> Decimal | None:
         """The bound for this request."""
         model = request.model
         output = request.params.max_tokens or model.max_tokens or model.max_output
-        if output is None or (each := self._each_of(model)) is None:
+        if (each := self._each_of(model)) is None:
             return None
+        if output is None:
+            return None if any(each) else Decimal(0)
         return each[0] * _most_tokens(request) + each[1] * output
 
+    def has_price(self, request: Request) -> bool:
+        """Whether a price of the model is known."""
+        return self._each_of(request.model) is not None
+
     def _each_of(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
-        """What a token of input and one of output cost, by the highest of the model's tiers."""
+        """What a token of input and one of output cost at most, by the highest of the model's tiers, at any hour."""
         name = model.vendor.name, model.id
         if name not in self._each:
             self._each[name] = self._asked(model)
         return self._each[name]
 
     def _asked(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
-        sent, answered = model.context or 1_000_000, model.max_output or 1_000
-        source: Source = "simulated" if model.vendor.simulated else "live"
-        costs = [
-            self._pricer(Request(model, ()), Response(model.id, usage=Usage(sent, output), source=source)).usd
-            for output in (0, answered)
-        ]
-        if costs[0] is None or costs[1] is None:
+        if _each(self._pricer, model) is None:
             return None
-        return costs[0] / sent, (costs[1] - costs[0]) / answered
+        found = [each for pricer in (self._pricer, *self._hours()) if (each := _each(pricer, model))]
+        return max(sent for sent, _ in found), max(answered for _, answered in found)
+
+
+def _each(pricer: Pricing, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
+    sent, answered = model.context or 1_000_000, model.max_output or 1_000
+    source: Source = "simulated" if model.vendor.simulated else "live"
+    usages = Usage(sent, 0), Usage(sent, 0, written=sent), Usage(sent, answered)  # storing it at the vendor costs more
+    costs = [pricer(Request(model, ()), Response(model.id, usage=usage, source=source)).usd for usage in usages]
+    known = [usd for usd in costs if usd is not None]
+    if len(known) < len(usages):
+        return None
+    return max(known[:2]) / sent, (known[2] - known[0]) / answered
 
 
 def _most_tokens(request: Request) -> int:

@@ -1,7 +1,8 @@
 """Write down what goes over the wire, as it happens: an attempt before its first byte and again at its end, a call when it has its outcome.
 
-The loop's thread hands rows over and never touches the disk. A call goes on when its row is on disk: whoever waits, waits together with all the others, so
-that a run of thousands takes few commits. So of a run whose process is killed, no more calls are unwritten than were under way.
+The loop's thread hands rows over and never touches the disk. What waits for it waits together, so that a run of thousands takes few commits: an attempt goes
+out when it is on disk, and with it all that was handed over before; a call is told when it is on disk, and its worker goes on meanwhile. So of a run whose
+process is killed, no more calls are unwritten than were under way, for a worker sends its next only when its last is written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from orchestrator_nb.calls import Request, Response
@@ -22,10 +24,13 @@ from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.told import ZERO, Spent, charged, spent_record
 from orchestrator_nb.types import Emit, Handler, Layer
 
-TOGETHER_S: Final = 0.004
+TOGETHER_S: Final = 0.008
 """How long after one commit the next may begin: those who finish meanwhile share it."""
+BEHIND: Final = 500
+"""Calls that may wait to be told before their workers wait too: calls that nothing goes out for are quicker than the disk."""
 
 Worst = Callable[[Request], Decimal | None]
+Heard = Callable[[StoreError | None], None]
 
 
 def recorded(book: Book, worst: Worst) -> Layer:
@@ -59,29 +64,51 @@ def recorded(book: Book, worst: Worst) -> Layer:
 class Book:
     """What one run writes down. Its methods are for the loop's thread, but for `begin`, `resume` and `end`, which wait for the disk.
 
-    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one.
+    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one;
+    ``seen`` are all outcomes as they were when the places were chosen.
     When writing fails, ``problem`` says why: nothing more is sent then, and what is there stays with the user. ``served`` and ``oldest`` tell of the cache.
     """
 
     def __init__(
-        self, store: Store, run_id: str, places: Sequence[int] | None = None, spared: Set[int] = frozenset()
+        self,
+        store: Store,
+        run_id: str,
+        places: Sequence[int] | None = None,
+        spared: Set[int] = frozenset(),
+        seen: Sequence[Mapping[str, Any] | None] = (),
     ) -> None:
         self._store, self._ledger, self._run = store, store.ledger, run_id
-        self._places, self._spared = places, spared
+        self._places, self._spared, self._seen = places, spared, seen
         self._disk = Together(store.database.written)
         self._kept: set[int] = set()
-        self._spent = Spent(run_id)
+        self._charged: list[tuple[Billed, Decimal | None, Decimal | None]] = []
+        self._saved = ZERO
+        self._owned = False
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
 
     def begin(self, items: Sequence[Item], about: Mapping[str, Any]) -> Sequence[Item]:
-        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written: better before anything is paid."""
+        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
+        better before anything is paid.
+        """
+        self._store.owners.take(self._run)
+        self._owned = True
         if self._places is not None:
-            self._ledger.resume(self._run)
+            self._take_up()
             return items
         planned = list(items)  # one request for each place, whose key is made once
         self._ledger.begin(self._run, planned, about)
         return planned
+
+    def _take_up(self) -> None:
+        if [place.outcome for place in self._ledger.resume(self._run)] != [*self._seen]:
+            raise StoreError(f"run {self._run} has gone on since you looked; resume it again for what is left now.")
+
+    def leave(self) -> None:
+        """Nobody works at the run any more, whether or not it came to its end."""
+        if self._owned:
+            self._owned = False
+            self._store.owners.give(self._run)
 
     async def sent(self, request: Request, worst: Decimal | None) -> Attempt:
         """An attempt is on disk and may go out. Raises `StoreError`."""
@@ -115,7 +142,7 @@ class Book:
     def settled(self, attempt: Attempt, billed: Billed, *, usd: Decimal | None = None, **told: Any) -> None:
         """How an attempt ended. A store that fails now is told when the next row is written, and the attempt counts at its worst."""
         if not attempt.simulated:
-            self._spent += charged(billed, usd, attempt.worst)
+            self._charged.append((billed, usd, attempt.worst))  # summed up at the end
         with self._watched():
             self._ledger.settled(attempt, billed=billed, usd=usd, **told)
 
@@ -130,7 +157,7 @@ class Book:
         if (place := self._place(index, call)) is None:
             return
         if call.source in {"cache", "replay"} and call.recorded != "simulated" and call.answer:
-            self._spent += Spent(saved=call.answer.cost.usd or ZERO)
+            self._saved += call.answer.cost.usd or ZERO
         if place != index:
             call = replace(call, id=f"{self._run}-{place}")
         with self._watched():
@@ -142,9 +169,22 @@ class Book:
         place = self._places[index]
         return None if call.error is not None and place in self._spared else place
 
-    async def keep(self, index: int, call: Call) -> None:
-        """`put`, and wait until it is on disk."""
+    async def keep(self, index: int, call: Call, tell: Callable[[], None]) -> None:
+        """`put`, and ``tell`` when it is on disk, or when it is clear that it will not be."""
         self.put(index, call)
+        self._disk.then(partial(self._told, tell))
+        if self._disk.behind > BEHIND:
+            await self.kept()
+        elif call.source in {"cache", "replay"} or not call.attempts:
+            await asyncio.sleep(0)  # it waited for nothing, and others want the loop too
+
+    def _told(self, tell: Callable[[], None], error: StoreError | None) -> None:
+        if error:
+            self.problem = self.problem or error
+        tell()
+
+    async def kept(self) -> None:
+        """All that was put is on disk, and told."""
         with self._watched():
             await self._disk.wait()
 
@@ -154,8 +194,11 @@ class Book:
             if index not in self._kept:
                 self.put(index, call)
         with self._watched():
-            spent = self._spent if self._places is None else self._ledger.spent(self._run)
+            spent = self._sum() if self._places is None else self._ledger.spent(self._run)
             self._ledger.ended(self._run, **told, spent=spent_record(spent))
+
+    def _sum(self) -> Spent:
+        return sum((charged(*attempt) for attempt in self._charged), Spent(self._run, saved=self._saved))
 
     def _watched(self) -> _Watched:
         return _Watched(self)
@@ -184,21 +227,32 @@ class Together:
 
     def __init__(self, written: Callable[[], Any]) -> None:
         self._written = written
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[Heard] = []
+        self._asked = 0
         self._busy = False
+
+    @property
+    def behind(self) -> int:
+        """How many have not heard yet."""
+        return len(self._waiting) + self._asked
 
     def wait(self) -> asyncio.Future[None]:
         """Done when all that was handed over before is on disk. Raises `StoreError` when it cannot be."""
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._waiting.append(future)
+        future = asyncio.get_running_loop().create_future()
+        self.then(partial(_settle, future))
+        return future
+
+    def then(self, heard: Heard) -> None:
+        """Call ``heard`` when all that was handed over before is on disk, in the order of these calls; with the error when it cannot be."""
+        self._waiting.append(heard)
         if not self._busy:
             self._busy = True
+            loop = asyncio.get_running_loop()
             loop.call_soon(self._ask, loop)  # the others of this turn come along
-        return future
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []
+        self._asked = len(batch)
         try:
             done = self._written()
         except StoreError as error:
@@ -206,16 +260,22 @@ class Together:
             return
         done.add_done_callback(lambda done: _on(loop, self._tell, loop, batch, done.exception()))
 
-    def _tell(
-        self, loop: asyncio.AbstractEventLoop, batch: list[asyncio.Future[None]], error: BaseException | None
-    ) -> None:
-        for future in batch:
-            if not future.done():
-                future.set_exception(StoreError(*error.args)) if error else future.set_result(None)
+    def _tell(self, loop: asyncio.AbstractEventLoop, batch: list[Heard], error: BaseException | None) -> None:
+        self._asked = 0
+        for heard in batch:
+            try:
+                heard(StoreError(*error.args) if error else None)
+            except Exception as bug:  # noqa: BLE001  of whoever heard it; the others want to hear too
+                loop.call_exception_handler({"message": "telling what is on disk failed", "exception": bug})
         if self._waiting:
             loop.call_later(TOGETHER_S, self._ask, loop)
         else:
             self._busy = False
+
+
+def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:
+    if not future.done():
+        future.set_exception(error) if error else future.set_result(None)
 
 
 def _on(loop: asyncio.AbstractEventLoop, act: Callable[..., object], *args: Any) -> None:

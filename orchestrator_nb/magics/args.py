@@ -12,6 +12,7 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, Literal, NoReturn
 
 from orchestrator_nb.errors import UserError
@@ -34,8 +35,10 @@ class Line:
     schema: str | None = None
     json: bool = False
     files: tuple[str, ...] = ()
+    conversation: str | None = None
     max_parallel: int | None = None
     timeout: float | None = None
+    max_cost: Decimal | None = None
     source: str | None = None
     fresh: bool = False
     on_error: OnError = "continue"
@@ -71,6 +74,17 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def usd(text: str) -> Decimal:
+    """An amount, as argparse takes it."""
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except ArithmeticError:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise argparse.ArgumentTypeError(f"takes an amount in USD such as 0.50, not {text!r}")
+    return amount
+
+
 ON_ERROR: Final[tuple[OnError, ...]] = ("return", "continue", "stop")
 
 OPTIONS: Final = (
@@ -99,9 +113,15 @@ OPTIONS: Final = (
     ),
     Option(("--json",), (), "any valid JSON as the answer"),
     Option(("-f", "--file"), ("PATH",), "attach a text or an image; repeatable", {"action": "append"}),
+    Option(
+        ("-c", "--conversation"),
+        ("NAME",),
+        "go on with a conversation, with one model; running a cell again asks again from where that cell stood",
+    ),
     Option(("--fresh",), (), "ask anew, also what was asked before; the answer takes the old one's place in the store"),
     Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
+    Option(("--max-cost",), ("USD",), "the most that the cell may cost; what does not fit is not asked", {"type": usd}),
     Option(
         ("--source",),
         ("SOURCE",),
@@ -116,7 +136,7 @@ OPTIONS: Final = (
     ),
     Option(("--no-stream",), (), "show the answer only when it is complete"),
     Option(("--quiet",), (), "show nothing; the DataFrame is assigned"),
-    Option(("--dry-run",), (), "say what would be asked, and ask nothing"),
+    Option(("--dry-run",), (), "say what would be asked and what it would cost, and ask nothing"),
     Option(("--yes",), (), "go ahead with a grid above limits.confirm_calls"),
 )
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from orchestrator_nb.errors import UserError
+from orchestrator_nb.forecast import GLANCE
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
 from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
-from orchestrator_nb.magics.place import place_of
+from orchestrator_nb.magics.place import execution_of, place_of
 from orchestrator_nb.magics.screen import Screen, screen_for
-from orchestrator_nb.magics.shell import Shell
+from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.safe_text import plain
@@ -48,9 +50,9 @@ class Asked:
 
 def begin(line: Line, body: str, session: Session, shell: Shell) -> Asked | None:
     """Checks and starts a cell; ``None`` after a dry run. Raises `UserError` before anything is sent."""
-    plan = _plan(line, body, session, shell.user_ns)
+    plan = _plan(line, body, session, shell)
     if line.dry_run:
-        print(_preview(plan, session))  # noqa: T201  # what a dry run is for
+        _look(plan, line, session, shell)
         return None
     confirm(plan, line, session)
     return start(plan, line, session, shell)
@@ -58,34 +60,43 @@ def begin(line: Line, body: str, session: Session, shell: Shell) -> Asked | None
 
 def start(plan: Plan, line: Line, session: Session, shell: Shell) -> Asked:
     """Starts what is planned, on a screen of its own."""
+    announce(plan, line, session)
     screen = screen_for(plan, line, session, shell)
     job = session.start(
         plan,
         progress=screen.hear,
         parallel=line.max_parallel,
         timeout_s=line.timeout,
+        max_cost=line.max_cost,
         on_error=line.on_error,
         about=place_of(shell),
     )
     return Asked(line, job, screen)
 
 
-def _plan(line: Line, body: str, session: Session, names: Mapping[str, Any]) -> Plan:
-    return session.plan(
-        body,
-        [fill(model, names) for model in line.models],
-        system=line.system,
-        options={key: _filled(value, names) for key, value in line.options.items()},
-        over=None if line.over is None else variable(line.over, names, "--over"),
-        grid={axis: _values(axis, text, names) for axis, text in line.grid.items()},
-        repeat=line.repeat,
-        schema=_filled(line.schema, names),
-        json=line.json,
-        files=[fill(path, names) for path in line.files],
-        namespace=names,
-        stream=not line.no_stream,
-        source=_source(line, session, names),
-    )
+def _plan(line: Line, body: str, session: Session, shell: Shell) -> Plan:
+    names = shell.user_ns
+    models, how = [fill(model, names) for model in line.models], _how(line, session, names)
+    if line.conversation is None:
+        return session.plan(body, models, **how)
+    talk = session.conversation(fill(line.conversation, names))
+    return talk.next_of(body, models, cell=place_of(shell).get("cell"), execution=execution_of(shell), **how)
+
+
+def _how(line: Line, session: Session, names: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "system": line.system,
+        "options": {key: _filled(value, names) for key, value in line.options.items()},
+        "over": None if line.over is None else variable(line.over, names, "--over"),
+        "grid": {axis: _values(axis, text, names) for axis, text in line.grid.items()},
+        "repeat": line.repeat,
+        "schema": _filled(line.schema, names),
+        "json": line.json,
+        "files": [fill(path, names) for path in line.files],
+        "namespace": names,
+        "stream": not line.no_stream,
+        "source": _source(line, session, names),
+    }
 
 
 def _filled(value: Any, names: Mapping[str, Any]) -> Any:
@@ -135,6 +146,24 @@ def confirm(plan: Plan, line: Line, session: Session) -> None:
         )
 
 
+def announce(plan: Plan, line: Line, session: Session) -> None:
+    """One line above a large grid, before it is asked. It waits for nobody, and where nothing can be said the run says why."""
+    if line.quiet or plan.size <= session.config.settings.display.large_grid:
+        return
+    with suppress(Exception):
+        print(session.estimate(plan, max_cost=line.max_cost, look=GLANCE).announced)  # noqa: T201  # where the cell's output begins
+
+
+def _look(plan: Plan, line: Line, session: Session, shell: Shell) -> None:
+    """What a dry run shows: what would be asked, and what it would take."""
+    estimate = session.estimate(plan, max_cost=line.max_cost)
+    print(_preview(plan, session))  # noqa: T201  # what a dry run is for
+    if hasattr(shell, "kernel"):
+        display(estimate)
+    else:
+        print(f"\n{estimate.text}")  # noqa: T201  # a terminal's display
+
+
 def _preview(plan: Plan, session: Session) -> str:
     """What would be asked, with the first prompt as it would be sent."""
     request = plan.items[0].request
@@ -148,6 +177,8 @@ def _preview(plan: Plan, session: Session) -> str:
         rows.append(("system", request.system))
     if given := request.params.given:
         rows.append(("options", ", ".join(f"{name} {value}" for name, value in given.items())))
+    if len(request.messages) > 1:
+        rows.append(("after", f"{len(request.messages) - 1:,} messages of the conversation"))
     rows.append(("prompt 0", request.prompt))
     rows += [("note", notice) for notice in plan.items.notices]
     return "\n".join(f"{name:<10}{_indented(plain(text))}" for name, text in rows)

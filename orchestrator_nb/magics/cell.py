@@ -79,6 +79,17 @@ class Magics:
         """What Tab offers as a model."""
         return self.session.catalog.names
 
+    def conversation_names(self) -> Sequence[str]:
+        """What Tab offers as a conversation."""
+        return self.session.talks.names()
+
+    def branch_names(self, conversation: str) -> Sequence[str]:
+        """What Tab offers as a branch of it, or as a turn."""
+        if conversation not in self.conversation_names():
+            return ()
+        tree = self.session.conversation(conversation).tree
+        return (*tree.heads, *tree.turns)
+
     def setting_names(self) -> Sequence[str]:
         """What Tab offers as a setting."""
         return self.session.config.keys()

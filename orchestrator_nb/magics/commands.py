@@ -15,7 +15,7 @@ from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.config import Config
 from orchestrator_nb.diagnosis import Check, without_home
 from orchestrator_nb.errors import ConfigError, UserError
-from orchestrator_nb.magics import past, trust, vault
+from orchestrator_nb.magics import past, talks, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.screen import show
@@ -182,7 +182,7 @@ def _source(magics: Magics, words: Words) -> None:
 
 
 _MEANS: Final[Mapping[str, str]] = {
-    "record": " (models are asked, and their answers are written to the tape)",
+    "record": " (models are asked, and each answer is written to the tape, in the place of an earlier one to the same question)",
     "replay": " (no key, no connection, no cost)",
 }
 
@@ -240,6 +240,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "show": past.show,
     "cost": past.cost,
     "resume": past.resume,
+    "conversations": talks.conversations,
     "source": _source,
     "record": _record,
     "replay": _replay,

@@ -24,6 +24,8 @@ class Known:
     variables: Mapping[str, Any]
     profiles: Callable[[], Sequence[str]] = tuple
     keys: Callable[[], Sequence[str]] = tuple
+    conversations: Callable[[], Sequence[str]] = tuple
+    branches: Callable[[str], Sequence[str]] = lambda _conversation: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ _OPERANDS: Final[Mapping[str, tuple[str, Names]]] = {
     "--file": ("path", _paths),
     "--on-error": ("value", lambda _value, _known: ON_ERROR),
     "--source": ("value", _sources),
+    "--conversation": ("conversation", lambda _value, known: known.conversations()),
 }
 """What fits after each option that takes something, by its long name; after the others nothing is offered."""
 
@@ -194,12 +197,30 @@ def _past(options: Mapping[str, tuple[str, ...]]) -> Callable[[list[str], Known]
     return suggested
 
 
+def _conversations(words: list[str], known: Known) -> Suggestions:
+    *earlier, word = words
+    match earlier:
+        case []:
+            return _starting(word, ("list", "tree", "branch", "switch", "export", "import"), "command")
+        case ["tree" | "branch" | "switch" | "export"]:
+            return _starting(word, known.conversations(), "conversation")
+        case ["branch" | "switch", name]:
+            return _starting(word, known.branches(name), "branch")
+        case ["export", _]:
+            return _starting(word, _paths(word, known), "path")
+        case ["import"]:
+            return _starting(word, (path for path in _paths(word, known) if path.endswith(("/", ".json"))), "path")
+        case _:
+            return Suggestions(word, ())
+
+
 _LONGER: Final[Mapping[str, Callable[[list[str], Known], Suggestions]]] = {
     "config": _config,
+    "conversations": _conversations,
     "runs": _past({"": ("--days",), "--days": ()}),
     "show": _past({"": ("last",)}),
     "cost": _past({"": ("--by",), "--by": ("model", "day", "run", "notebook")}),
-    "resume": _past({"": ("last", "--errors", "--yes")}),
+    "resume": _past({"": ("last", "--errors", "--yes", "--max-cost")}),
 }
 """Commands of several words."""
 

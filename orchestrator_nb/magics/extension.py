@@ -44,7 +44,17 @@ def load(shell: Shell) -> None:
     loaded = Loaded(
         (*names, *vault),
         transformer(names, kernel=hasattr(shell, "kernel")),
-        matcher(Known(magics.model_names, magics.setting_names, shell.user_ns, magics.profile_names, magics.key_names)),
+        matcher(
+            Known(
+                magics.model_names,
+                magics.setting_names,
+                shell.user_ns,
+                magics.profile_names,
+                magics.key_names,
+                magics.conversation_names,
+                magics.branch_names,
+            )
+        ),
         spread(shell),
     )
     shell.input_transformers_post.append(loaded.transform)

@@ -36,8 +36,14 @@ COMMANDS: Final = (
     Command("cost", "cost [--by model|day|run|notebook]", "what was billed, possibly billed, and saved"),
     Command(
         "resume",
-        "resume [RUN] [--errors] [--yes]",
+        "resume [RUN] [--errors] [--yes] [--max-cost USD]",
         "ask only for what a run has no answer to; --errors asks failed calls too, which keep their rows until they succeed",
+    ),
+    Command(
+        "conversations",
+        "conversations [tree NAME|branch NAME AT NEW|switch NAME BRANCH|export NAME [PATH]|import PATH [NAME]]",
+        "all conversations (%%llm -c NAME); the turns of one as a tree; begin a branch after a turn; go to a branch or turn; write one "
+        "to a .md or .json file; read a .json file, also a list of role/content messages",
     ),
     Command(
         "source",
@@ -100,6 +106,9 @@ _CELL_EXAMPLES = """Examples
 
     %%llm answers << sonnet --over papers --schema "topic, year int" --max-parallel 8
     Read this abstract: {{ abstract }}                one call per row of the DataFrame papers
+
+    %%llm sonnet -c metals
+    Name a metal.                                     goes on in the next cell with -c metals
 
     %%llm tones << flash --grid tone=['dry', 'warm'] --repeat 3
     Describe rain in a {{ tone }} voice.              2 x 3 calls

@@ -8,7 +8,7 @@ import pandas as pd
 
 from orchestrator_nb.history import BY
 from orchestrator_nb.magics import watch
-from orchestrator_nb.magics.args import Line
+from orchestrator_nb.magics.args import Line, usd
 from orchestrator_nb.magics.asking import confirm, start
 from orchestrator_nb.magics.screen import show as display
 from orchestrator_nb.results.frames import frame
@@ -46,10 +46,12 @@ def cost(magics: Magics, words: Words) -> pd.DataFrame:
 
 def resume(magics: Magics, words: Words) -> pd.DataFrame:
     """Ask for the rest of a run."""
-    given = words.read(_RUN, ("--errors", {"action": "store_true"}), ("--yes", {"action": "store_true"}))
+    switch = {"action": "store_true"}
+    most = ("--max-cost", {"type": usd, "metavar": "USD"})
+    given = words.read(_RUN, ("--errors", switch), ("--yes", switch), most)
     session = magics.session
     plan = session.rest(given.run, errors=given.errors)
-    line = Line(yes=given.yes)
+    line = Line(yes=given.yes, max_cost=given.max_cost)
     confirm(plan, line, session)
     asked = start(plan, line, session, magics.shell)
     return magics.ended(asked, watch.block(asked.job, asked.screen.draw))

@@ -19,6 +19,15 @@ def place_of(shell: Shell) -> dict[str, str]:
     return {name: value[:LONGEST] for name, value in found.items() if isinstance(value, str) and value}
 
 
+def execution_of(shell: Shell) -> str | None:
+    """Which press of the run button this is, so that a cell that asks several questions is not taken for one that runs again."""
+    try:
+        found = shell.kernel.get_parent("shell")["header"]["msg_id"]
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return found[:LONGEST] if isinstance(found, str) and found else None
+
+
 def _cell_of(kernel: Any) -> Any:
     """The id of the cell that runs. https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute"""
     try:

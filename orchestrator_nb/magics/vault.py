@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from orchestrator_nb.errors import ConfigError, UserError
-from orchestrator_nb.keyring import Keyring, looks_like_a_key
+from orchestrator_nb.keyring import Keyring
+from orchestrator_nb.literals import looks_like_a_key
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help

@@ -35,6 +35,7 @@ ADVICE: Final[dict[str, str]] = {
     "invalid_json": "Ask more plainly for JSON, or use a model that supports schemas.",
     "schema": "Loosen the schema, or use a model that supports schemas.",
     "cancelled": "Run the cell again to ask what was cancelled.",
+    "budget": "Raise the cap and %llm resume the run, or lower max_tokens; what was asked is kept.",
     "skipped": "An earlier failure stopped the run; --on-error continue goes on.",
 }
 """By ``error_kind``. A kind that is not here is explained by its own message."""

@@ -119,6 +119,14 @@ class Reply:
         return {"text/html": self.html, "text/plain": plain("\n\n".join(part for part in (self.text, notes) if part))}
 
 
+def reply_of(run: Run) -> Reply:
+    """The reply of a run of one call. Raises its error."""
+    [call] = run.calls
+    if call.error:
+        raise call.error
+    return Reply(run)
+
+
 def thinking_html(text: str) -> str:
     """Thoughts, folded, as they are."""
     return (

@@ -19,7 +19,7 @@ NOTES: Final = 8
 """Different notes that are shown; the rest are counted."""
 
 _SOURCES: Final = {"live": "live", "cache": "cached", "replay": "replayed", "simulated": "simulated"}
-_STOPPED: Final = {"cancelled": "cancelled", "skipped": "skipped"}
+_STOPPED: Final = {"cancelled": "cancelled", "skipped": "skipped", "budget": "over budget"}
 _MONEY: Final = {"": {"live"}, "saved ": {"cache", "replay"}, "would cost ": {"simulated"}}
 
 

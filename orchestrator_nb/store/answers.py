@@ -9,7 +9,7 @@ import itertools
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -38,8 +38,8 @@ class Found(NamedTuple):
 class Answers:
     """The answers of a store. Safe to use from several threads."""
 
-    def __init__(self, database: Database, *, keep_prompts: bool = True) -> None:
-        self._database, self._keep_prompts = database, keep_prompts
+    def __init__(self, database: Database, *, keep_prompts: bool = True, clean: Callable[[str], str] = str) -> None:
+        self._database, self._keep_prompts, self._clean = database, keep_prompts, clean
         self._numbers = numbers()
         self._lock = threading.Lock()
         self._unwritten: dict[tuple[str, str], tuple[int, str, float]] = {}
@@ -65,36 +65,38 @@ class Answers:
         except StoreError:  # a damaged page: not served, and asked again
             return []
 
-    def put(
-        self, request: Request, response: Response, *, good: bool = True, durable: bool = False, known: bool = False
-    ) -> int | None:
+    def put(self, request: Request, response: Response, *, good: bool = True, durable: bool = False) -> int | None:
         """Keep an answer; its number, or ``None`` when JSON cannot hold it. On disk soon, and served from now on if it is whole and ``good``.
-
-        ``known``: the question was handed over before.
 
         Raises `StoreError` when writing fails.
         """
+        row = self.row(request.key, response, good=good, durable=durable)
+        if row is None:
+            return None
+        self._database.put(request_row(request, keep=self._keep_prompts, clean=self._clean), row)
+        return int(row.values[0])
+
+    def row(
+        self, key: str, response: Response, *, good: bool = True, durable: bool = False, recorded: float | None = None
+    ) -> Row | None:
+        """`put` for whoever hands the row over together with others, its number first; the answer is served from now on.
+
+        One that was ``recorded`` at some time is known by what it says: however often it is replayed, it is kept once.
+        """
         try:
-            written = canonical(response_record(response))
+            written = self._clean(canonical(response_record(response)))
         except ValueError:
             return None
-        number, space = next(self._numbers), space_of(response)
-        served, key, at = int(good and whole(response)), request.key, self._database.clock.wall()
-        values = (
-            number,
-            space,
-            served,
-            at,
-            written,
-            seal("answers", key, space, served, at, written),
-            bytes.fromhex(key),
-        )
-        if served:
-            with self._lock:
-                self._unwritten[key, space] = number, written, at
-        rows = [Row("answers", values, durable, partial(self._forget, key, space, number) if served else None)]
-        self._database.put(*([] if known else [request_row(request, keep=self._keep_prompts)]), *rows)
-        return number
+        space, served = space_of(response), int(good and whole(response))
+        at = self._database.clock.wall() if recorded is None else recorded
+        digest = seal("answers", key, space, served, at, written)
+        number = next(self._numbers) if recorded is None else _number_of(digest, recorded)
+        values = (number, space, served, at, written, digest, bytes.fromhex(key))
+        if not served:
+            return Row("answers", values, durable)
+        with self._lock:
+            self._unwritten[key, space] = number, written, at
+        return Row("answers", values, durable, partial(self._forget, key, space, number))
 
     def _forget(self, key: str, space: str, number: int) -> None:
         """It is on disk now, unless a newer one has taken its place."""
@@ -118,6 +120,12 @@ def numbers() -> Iterator[int]:
     return itertools.count((secrets.randbits(38) << 24) + 1)
 
 
-def request_row(request: Request, *, keep: bool) -> Row:
-    """The question, under its key, which is its seal too; without its content when prompts are not to be kept."""
-    return Row("requests", (bytes.fromhex(request.key), request.canonical if keep else None))
+def _number_of(digest: bytes, at: float) -> int:
+    """The row number of a recorded answer: follows from its seal, is below zero, where `numbers` gives none, and rows of one time stand side by side."""
+    return (int(at) % 2**30 << 32 | int.from_bytes(digest[:4], "big")) - 2**62
+
+
+def request_row(request: Request, *, keep: bool, clean: Callable[[str], str] = str) -> Row:
+    """The question, under its key, which is its seal too; without its content when prompts are not to be kept, or when it holds a vendor's key."""
+    text = request.canonical if keep else None
+    return Row("requests", (bytes.fromhex(request.key), text if text is None or clean(text) == text else None))

@@ -49,6 +49,9 @@ _SEALED: Final = {  # the seal, then what it is made of
     "calls": f"SELECT digest, run, number, turn, {_KEY}, calls.payload FROM calls LEFT JOIN requests ON requests.id = request",
     "attempts": "SELECT digest, id, run, at, payload FROM attempts",
     "settlements": "SELECT digest, attempt, payload FROM settlements",
+    "days": "SELECT digest, day, usd, reserved FROM days",
+    "turns": "SELECT digest, conversation, name, at, payload FROM turns",
+    "reservations": "SELECT digest, id, day, at, owner, usd FROM reservations",
 }
 
 
@@ -77,7 +80,7 @@ def _checked(connection: Connection) -> Report:
     for name, (sql, test) in tests.items():
         found = [test(*row) for row in _rows(connection, sql, problems)]
         whole[name], damaged[name] = sum(found), len(found) - sum(found)
-    return Report(whole, damaged, tuple(problems))
+    return Report(whole, damaged, tuple(dict.fromkeys(problems)))
 
 
 def _rows(connection: Connection, sql: str, problems: list[str]) -> Iterable[tuple[Any, ...]]:
@@ -173,6 +176,9 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "calls": ("none", "integer", "integer", "integer", "integer", "integer?", "text", "bytes"),
     "attempts": ("none", "integer", "number", "text", "bytes"),
     "settlements": ("none", "text", "bytes"),
+    "days": ("none", "text", "text", "bytes"),
+    "turns": ("none", "text", "text", "number", "text", "bytes"),
+    "reservations": ("none", "integer", "number", "text", "text", "bytes"),
 }
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "none": (type(None),),
@@ -218,6 +224,11 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         ),
         "attempts": lambda number, run, at, text, sealed: seal("attempts", number, run, at, text) == sealed,
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
+        "days": lambda day, usd, reserved, sealed: seal("days", day, usd, reserved) == sealed,
+        "turns": lambda _, talk, name, at, text, sealed: seal("turns", talk, name, at, text) == sealed,
+        "reservations": lambda number, day, at, owner, usd, sealed: (
+            seal("reservations", number, day, at, owner, usd) == sealed
+        ),
     }
     found = {name: _those(tables[name], proof, 2 if name == "items" else 1) for name, proof in proofs.items()}
     for request in {row[_ASKED[name]] for name in _ASKED for row in found[name].values()}:

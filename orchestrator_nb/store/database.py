@@ -54,10 +54,13 @@ class Database:
             None, in_memory(clock.wall()), clock, (f"{why} Until then runs and answers are kept in memory only.",)
         )
 
-    def put(self, *rows: Row) -> None:
-        """Hand rows over to be written together, soon. Never waits for the disk. Raises `StoreError` when writing has failed: they are kept for `retry`."""
+    def put(self, *rows: Row, asked: bool = False) -> None:
+        """Hand rows over to be written together, soon; or, with ``asked``, when the caller asks for it (`written`), as it is about to do.
+
+        Never waits for the disk. Raises `StoreError` when writing has failed: they are kept for `retry`.
+        """
         self._require_own()
-        self._writer.put(*rows)
+        self._writer.put(*rows, asked=asked)
 
     def transact(self, act: Callable[[Connection], T]) -> Future[T]:
         """Read and write as one step that no other process can come between; the result comes when it is on disk.
@@ -137,15 +140,25 @@ def failure(error: Exception, path: Path | None) -> StoreError:
         return error
     if isinstance(error, NotOurs):
         return StoreError(f"the store {error}.")
-    return StoreError(
-        f"the store {_because(error)} Everything acknowledged before is safe{f' in {path}' if path else ''}."
-    )
+    safe = "" if _is_damaged(error) else f" Everything acknowledged before is safe{f' in {path}' if path else ''}."
+    return StoreError(f"the store {_because(error)}{safe}")
+
+
+def _is_damaged(error: Exception) -> bool:
+    import sqlite3
+
+    return _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _code(error: Exception) -> int:
+    import sqlite3
+
+    return sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeError) else getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _because(error: Exception) -> str:
     import sqlite3
 
-    code = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeError) else getattr(error, "sqlite_errorcode", 0) & 0xFF
     sentences = {
         sqlite3.SQLITE_FULL: "cannot be written: the disk is full. Free some space and run again.",
         sqlite3.SQLITE_IOERR: "cannot be written or read: the disk reports an error. Look at the disk and run again.",
@@ -154,7 +167,7 @@ def _because(error: Exception) -> str:
         sqlite3.SQLITE_CORRUPT: "is damaged; onb store salvage copies what is whole to a new file.",
         sqlite3.SQLITE_NOTADB: "is damaged; onb store salvage copies what is whole to a new file.",
     }
-    return sentences.get(code) or f"failed ({type(error).__name__}). Run onb store check."
+    return sentences.get(_code(error)) or f"failed ({type(error).__name__}). Run onb store check."
 
 
 def _why_not(error: Exception, path: Path) -> str:

@@ -60,6 +60,7 @@ def _each(recorded: Record, asked: Record) -> Iterator[str]:
     for name, word in (("model", "model"), ("origin", "address"), ("kind", "dialect")):
         if recorded.get(name) != asked.get(name):
             yield _differs(word, _short(recorded.get(name)), _short(asked.get(name)))
+            break  # another model has another address and dialect: that tells nobody anything
     yield from _of_texts("prompt", prompt(recorded), prompt(asked))
     if prompt(recorded) == prompt(asked) and recorded.get("messages") != asked.get("messages"):
         yield "it has another attachment or earlier turn"

@@ -52,16 +52,20 @@ def _error_record(error: ProviderError | None) -> dict[str, Any]:
         raise ValueError("there is no outcome to keep.")
     full = {
         "kind": error.kind,
-        "message": str(error),
-        "vendor": error.vendor,
-        "model": error.model,
+        "message": _line(str(error)),
+        "vendor": _line(error.vendor),
+        "model": _line(error.model),
         "status": error.status,
-        "request_id": error.request_id,
+        "request_id": error.request_id and _line(error.request_id),
         "billed": error.billed,
         "simulated": error.simulated,
         "response": response_record(error.response) if error.response is not None else None,
     }
     return {name: value for name, value in full.items() if value or name in _ALWAYS}
+
+
+def _line(text: str) -> str:
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 _MOST: Final = 10**12
@@ -70,6 +74,11 @@ _MOST: Final = 10**12
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
+
+
+def _is_line(value: object) -> bool:
+    """An error's words are printed as they are: nothing in them may steer a terminal."""
+    return isinstance(value, str) and value.isprintable()
 
 
 def _is_count(value: object) -> bool:
@@ -101,21 +110,32 @@ def entry_of(record: Any) -> Entry:
 
 def _answer_of(record: Any) -> Response:
     response = response_of(record)
-    counts = (count for name in response.usage.__slots__ if (count := getattr(response.usage, name)) is not None)
-    money = (usd for usd in (response.cost.usd, response.cost_reported) if usd is not None)
-    if not all(map(_is_number, counts)) or not all(-_MOST < usd < _MOST for usd in money):
-        raise ValueError("its tokens or its cost are beyond measure.")
+    if response.source not in {"live", "simulated"}:
+        raise ValueError("it was not recorded from a model.")
+    used = response.usage
+    figures = (
+        used.input,
+        used.output,
+        used.cached,
+        used.written,
+        used.reasoning,
+        response.cost.usd,
+        response.cost_reported,
+    )
+    for figure in figures:
+        if figure is not None and not -_MOST < figure < _MOST:
+            raise ValueError("its tokens or its cost are beyond measure.")
     return response
 
 
 _OUTCOMES: Final = frozenset({"response", "error"})
 _ERROR: Final[Mapping[str, Callable[[Any], bool]]] = {
     "kind": lambda value: isinstance(value, str) and value in CLASS_OF,
-    "message": lambda value: isinstance(value, str),
-    "vendor": lambda value: isinstance(value, str),
-    "model": lambda value: isinstance(value, str),
+    "message": _is_line,
+    "vendor": _is_line,
+    "model": _is_line,
     "status": _is_count,
-    "request_id": lambda value: isinstance(value, str),
+    "request_id": _is_line,
     "billed": lambda value: value in BILLED,
     "simulated": lambda value: isinstance(value, bool),
     "response": lambda value: isinstance(value, dict),

@@ -31,6 +31,7 @@ class FileLock:
         try:
             self._take()
         except BaseException:
+            self.close()  # an interrupt may have come when it was taken already
             self._mutex.release()
             raise
 
@@ -76,6 +77,9 @@ class FileLock:
             handle, self._handle = self._handle, None
             with contextlib.suppress(OSError):
                 os.close(handle)
+
+    def __del__(self) -> None:
+        self.close()  # who was interrupted while letting go still has it
 
     def _busy(self) -> StoreError:
         return StoreError(f"another process has been writing to {self._path.stem} for {self._wait_s:g} s; try again.")

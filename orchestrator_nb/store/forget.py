@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # loaded when a store is opened, and not before
 
 _OLD: Final = "(SELECT id FROM runs WHERE at < :before)"
 _STEPS: Final = (
+    "DELETE FROM reservations WHERE day < CAST(:before / 86400 AS INTEGER)",  # the day itself: its cap still holds
+    "DELETE FROM days WHERE day < CAST(:before / 86400 AS INTEGER)",
     f"DELETE FROM settlements WHERE attempt IN (SELECT id FROM attempts WHERE run IN {_OLD})",
     f"DELETE FROM attempts WHERE run IN {_OLD}",
     f"DELETE FROM calls WHERE run IN {_OLD}",

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Response, Source, Usage
 from orchestrator_nb.canonical import canonical
@@ -24,6 +25,8 @@ from orchestrator_nb.store.rows import Row, seal
 from orchestrator_nb.store.told import CallTold, RunTold, Spent
 
 Billed = Literal["no", "maybe", "yes"]
+TOGETHER: Final = 500
+"""Places of a grid that are handed over at once: two threads that take turns with Python's lock for each of them would take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class _Open:
 class Ledger:
     """Writes runs to a store and reads them back. Never waits for the disk, except in `ended` and where it says so.
 
-    ``keep_prompts`` False writes the questions' keys and no prompt or template variable. Every method may raise `StoreError`.
+    ``keep_prompts`` False writes the questions' keys and no prompt or template variable; ``clean`` takes vendors' keys out of a text. Every method may raise `StoreError`.
     """
 
-    def __init__(self, database: Database, answers: Answers, *, keep_prompts: bool = True) -> None:
-        self._database, self._answers, self._keep_prompts = database, answers, keep_prompts
+    def __init__(
+        self, database: Database, answers: Answers, *, keep_prompts: bool = True, clean: Callable[[str], str] = str
+    ) -> None:
+        self._database, self._answers, self._keep_prompts, self._clean = database, answers, keep_prompts, clean
         self._numbers = numbers()
         self._open: dict[str, _Open] = {}
         self._reading = Reading(database)
@@ -79,10 +84,12 @@ class Ledger:
         paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())
         run = _Open(next(self._numbers), durable=paid)
         self._open[run_id] = run
-        at, written = self._database.clock.wall(), canonical({**about, "items": len(planned), "durable": paid})
+        told = canonical({**about, "items": len(planned), "durable": paid})
+        at, written = self._database.clock.wall(), self._clean(told)
         self._database.put(Row("runs", (run.number, run_id, at, written, seal("runs", run_id, at, written)), paid))
-        for number, item in enumerate(planned):
-            self._database.put(*self._item_rows(run.number, number, item))
+        for start in range(0, len(planned), TOGETHER):
+            some = enumerate(planned[start : start + TOGETHER], start)
+            self._database.put(*chain.from_iterable(self._item_rows(run.number, number, item) for number, item in some))
 
     def resume(self, run_id: str) -> list[CallTold]:
         """Write on in a run that was broken off; its places, so that only those without an outcome (or with an error) are asked. Raises `StoreError` for none."""
@@ -101,8 +108,9 @@ class Ledger:
         if self._keep_prompts and item.inputs:
             about["inputs"] = [[str(name), shown(value)] for name, value in item.inputs.items()]  # in their order
         written, key = canonical(about), request.key
+        written = self._clean(written) if "inputs" in about else written
         values = (run, number, written, seal("items", run, number, key, written), bytes.fromhex(key))
-        return request_row(request, keep=self._keep_prompts), Row("items", values)
+        return request_row(request, keep=self._keep_prompts, clean=self._clean), Row("items", values)
 
     def sent(
         self,
@@ -114,7 +122,7 @@ class Ledger:
         worst: Decimal | None = None,
         simulated: bool = False,
     ) -> Attempt:
-        """Attempt ``number`` of a question is about to go out. To send only what is written: ``await asyncio.wrap_future(database.written())``."""
+        """Attempt ``number`` of a question is about to go out. It is written when that is asked for: ``await asyncio.wrap_future(database.written())``."""
         run = self._of(run_id)
         attempt = Attempt(next(self._numbers), run.number, worst, run.durable, simulated)
         at = self._database.clock.wall()
@@ -122,7 +130,7 @@ class Ledger:
             {"model": model, "key": key, "number": number, "worst": money(worst), "simulated": simulated}
         )
         values = (attempt.id, run.number, at, written, seal("attempts", attempt.id, run.number, at, written))
-        self._database.put(Row("attempts", values, run.durable))
+        self._database.put(Row("attempts", values, run.durable), asked=True)
         return attempt
 
     def settled(
@@ -142,34 +150,36 @@ class Ledger:
             "request_id": request_id, "status": status, "at": self._database.clock.wall(),
         }  # fmt: skip
         written = canonical({name: value for name, value in told.items() if value is not None})
-        self._database.put(
-            Row("settlements", (attempt.id, written, seal("settlements", attempt.id, written)), attempt.durable)
-        )
+        values = (attempt.id, written, seal("settlements", attempt.id, written))
+        self._database.put(Row("settlements", values, attempt.durable), asked=outcome == "ok")  # the call's end follows
 
     def finished(self, run_id: str, place: int, call: Call) -> None:
-        """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole."""
-        run = self._of(run_id)
-        answer, key = self._answer_of(call, run), call.item.request.key
+        """The call at ``place`` of the grid has its outcome; its answer is served from the cache from now on, if it is whole. Ask for it to be written."""
+        run, key = self._of(run_id), call.item.request.key
+        answer = self._answer_row(key, call, run)
         written = canonical(_outcome(call, kept=answer is not None))
-        number = next(self._numbers)
-        space = space_of(call.answer) if call.answer else "live"
-        served = space if call.source == "cache" else None
+        written = self._clean(written) if call.error else written
+        served = space_of(call.answer) if call.answer and call.source == "cache" else None
         digest = seal("calls", run.number, place, run.turn, key, written)
-        values = (number, run.number, place, run.turn, written, answer, bytes.fromhex(key), served, digest)
+        kept = answer.values[0] if answer else None
+        values = (next(self._numbers), run.number, place, run.turn, written, kept, bytes.fromhex(key), served, digest)
         run.outcomes[place] = call.source, call.error is not None
-        self._database.put(Row("calls", values, run.durable))
+        row = Row("calls", values, run.durable)
+        self._database.put(*((answer, row) if answer else (row,)), asked=True)
 
-    def _answer_of(self, call: Call, run: _Open) -> int | None:
+    def _answer_row(self, key: str, call: Call, run: _Open) -> Row | None:
         """A cached answer stands here already; a replayed one is kept for its run's sake, and served to nobody."""
         if call.answer is None or call.source == "cache":
             return None
-        good = call.error is None and call.source != "replay"
-        return self._answers.put(call.item.request, call.answer, good=good, durable=run.durable, known=True)
+        if call.source == "replay":
+            recorded = call.started_at or 0.0
+            return self._answers.row(key, call.answer, good=False, durable=run.durable, recorded=recorded)
+        return self._answers.row(key, call.answer, good=call.error is None, durable=run.durable)
 
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
         run = self._open.pop(run_id, None) or self._of(run_id)
-        at, written = self._database.clock.wall(), canonical({**told, "totals": run.totals})
+        at, written = self._database.clock.wall(), self._clean(canonical({**told, "totals": run.totals}))
         self._database.put(Row("ends", (run.number, at, written, seal("ends", run.number, at, written)), run.durable))
         self._database.flush()
 

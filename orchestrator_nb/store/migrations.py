@@ -71,6 +71,31 @@ MIGRATIONS: Final = (
             ),
         ),
     ),
+    Migration(
+        2,
+        "what a day costs",
+        (
+            (
+                "CREATE TABLE days (day INTEGER PRIMARY KEY, usd TEXT NOT NULL, reserved TEXT NOT NULL,"
+                " digest BLOB NOT NULL)"
+            ),
+            (
+                "CREATE TABLE reservations (id INTEGER PRIMARY KEY, day INTEGER NOT NULL, at REAL NOT NULL,"
+                " owner TEXT NOT NULL, usd TEXT NOT NULL, digest BLOB NOT NULL)"
+            ),
+        ),
+    ),
+    Migration(
+        3,
+        "conversations",
+        (
+            (
+                "CREATE TABLE turns (id INTEGER PRIMARY KEY, conversation TEXT NOT NULL, name TEXT NOT NULL, at REAL NOT NULL,"
+                " payload TEXT NOT NULL, digest BLOB NOT NULL)"
+            ),
+            "CREATE UNIQUE INDEX turns_of_conversation ON turns (conversation, name)",
+        ),
+    ),
 )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.store.flock import FileLock
 from orchestrator_nb.store.migrations import NotOurs, migrate, require_ours
+from orchestrator_nb.store.rows import STATEMENTS
 
 if TYPE_CHECKING:  # loaded when a store is opened, and not before
     from sqlite3 import Connection
@@ -128,7 +129,9 @@ def _connect(path: Path, mode: str) -> Connection:
     import sqlite3
 
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
+    connection = sqlite3.connect(
+        uri, BUSY_S, isolation_level=None, check_same_thread=False, uri=True, cached_statements=STATEMENTS
+    )
     for setting in ("mmap_size = 0", "trusted_schema = OFF", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {setting}")
     return connection

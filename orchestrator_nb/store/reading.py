@@ -30,6 +30,10 @@ _CALLS: Final = (
     "SELECT calls.number, calls.turn, calls.payload, calls.digest, calls.answer, answers.space, answers.good, answers.at, answers.payload,"
     " answers.digest FROM calls LEFT JOIN answers ON answers.id = calls.answer WHERE calls.run = ? ORDER BY calls.turn, calls.id"
 )
+_OUTCOMES: Final = (
+    "SELECT calls.number, calls.turn, hex(requests.key), calls.payload, calls.digest FROM calls"
+    " LEFT JOIN requests ON requests.id = calls.request WHERE calls.run = ? ORDER BY calls.turn, calls.id"
+)
 _ATTEMPTS: Final = (
     "SELECT attempts.id, attempts.run, attempts.at, attempts.payload, attempts.digest, settlements.payload, settlements.digest"
     " FROM attempts LEFT JOIN settlements ON settlements.attempt = attempts.id"
@@ -56,9 +60,18 @@ class Reading:
         rows = self._all(f"{_RUNS} ORDER BY runs.at DESC, runs.rowid DESC LIMIT ?", -1 if limit is None else limit)
         return [told if told.ended_at else self._counted(row[0], told) for row in rows if (told := _run(row))]
 
-    def _counted(self, number: int, told: RunTold) -> RunTold:
-        """A run without an end: its places tell."""
-        return _summed(told, self._places(number))
+    def _counted(self, run: int, told: RunTold) -> RunTold:
+        """A run without an end: its outcomes tell; what was asked and answered is not read for it."""
+        newest: dict[int, Mapping[str, Any]] = {}
+        damaged = 0
+        for number, turn, key, written, sealed in self._all(_OUTCOMES, run):
+            if seal("calls", run, number, turn, (key or "").lower(), written) == sealed:
+                newest[number] = json.loads(written)
+            else:
+                damaged += 1
+        sources = Counter(outcome["source"] for outcome in newest.values())
+        failed = sum("error" in outcome for outcome in newest.values())
+        return replace(told, done=len(newest), failed=failed, sources=dict(sources), damaged=told.damaged + damaged)
 
     def number(self, run_id: str) -> int:
         """The run's row."""

@@ -6,11 +6,17 @@ The seal covers the key, so that a damaged index cannot pass one question's answ
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
-AT_ONCE: Final = 250
-"""Rows in one statement. Each statement lets go of Python's lock and may have to wait 5 ms to get it back, so few large ones are fast."""
+_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Rows in one statement. Each statement lets go of Python's lock and may have to wait 5 ms to get it back, so few large ones are fast; and only those that were
+met before need not be translated again, which takes as long as to run them. So a statement is one of these, and its last places may be empty."""
+STATEMENTS: Final = 192
+"""How many of them a connection keeps ready."""
 
 
 def seal(table: str, *content: str | float) -> bytes:
@@ -30,6 +36,8 @@ class Row(NamedTuple):
     after: Callable[[], None] | None = None
 
 
+_GIVEN: Final = "FROM (VALUES {}) WHERE column1 IS NOT NULL"
+"""The rows of one statement without its empty places; no row begins with a gap."""
 _REQUEST: Final = "(SELECT id FROM requests WHERE key = column{})"
 _NEWEST: Final = (  # the answer that a cached call was served; good ones only, of its own space
     "coalesce(column6, (SELECT answers.id FROM answers JOIN requests ON requests.id = answers.request"
@@ -38,19 +46,20 @@ _NEWEST: Final = (  # the answer that a cached call was served; good ones only, 
 _AGAIN: Final = "ON CONFLICT DO NOTHING"
 """A commit that failed may have happened after all, and its rows come again."""
 _INTO: Final[dict[str, str]] = {  # in the order in which rows lean on each other
-    "requests": "INSERT INTO requests (key, payload) SELECT * FROM (VALUES {}) WHERE true"
+    "requests": f"INSERT INTO requests (key, payload) SELECT * {_GIVEN}"
     " ON CONFLICT (key) DO UPDATE SET payload = excluded.payload WHERE payload IS NULL",
-    "runs": f"INSERT INTO runs (id, name, at, payload, digest) VALUES {{}} {_AGAIN}",
+    "runs": f"INSERT INTO runs (id, name, at, payload, digest) SELECT * {_GIVEN} {_AGAIN}",
     "items": "INSERT INTO items (run, number, payload, digest, request)"
-    f" SELECT column1, column2, column3, column4, {_REQUEST.format(5)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    f" SELECT column1, column2, column3, column4, {_REQUEST.format(5)} {_GIVEN} {_AGAIN}",
     "answers": "INSERT INTO answers (id, space, good, at, payload, digest, request) SELECT column1, column2,"
-    f" column3, column4, column5, column6, {_REQUEST.format(7)} FROM (VALUES {{}}) WHERE true {_AGAIN}",
+    f" column3, column4, column5, column6, {_REQUEST.format(7)} {_GIVEN} {_AGAIN}",
     "calls": "INSERT INTO calls (id, run, number, turn, payload, request, answer, digest)"
     f" SELECT column1, column2, column3, column4, column5, {_REQUEST.format(7)}, {_NEWEST}, column9"
-    f" FROM (VALUES {{}}) WHERE true {_AGAIN}",
-    "attempts": f"INSERT INTO attempts (id, run, at, payload, digest) VALUES {{}} {_AGAIN}",
-    "settlements": f"INSERT INTO settlements (attempt, payload, digest) VALUES {{}} {_AGAIN}",
-    "ends": "INSERT OR REPLACE INTO ends (run, at, payload, digest) VALUES {}",
+    f" {_GIVEN} {_AGAIN}",
+    "attempts": f"INSERT INTO attempts (id, run, at, payload, digest) SELECT * {_GIVEN} {_AGAIN}",
+    "settlements": f"INSERT INTO settlements (attempt, payload, digest) SELECT * {_GIVEN} {_AGAIN}",
+    "turns": f"INSERT INTO turns (name, conversation, at, payload, digest) SELECT * {_GIVEN} {_AGAIN}",
+    "ends": f"INSERT OR REPLACE INTO ends (run, at, payload, digest) SELECT * {_GIVEN}",
 }
 
 
@@ -60,10 +69,17 @@ def statements(rows: Iterable[Row]) -> Iterator[tuple[str, list[Any]]]:
     for row in rows:
         tables[row.table].append(row.values)
     for name, found in tables.items():
-        for start in range(0, len(found), AT_ONCE):
-            yield _statement(name, found[start : start + AT_ONCE])
+        for start in range(0, len(found), _SIZES[-1]):
+            yield _statement(name, found[start : start + _SIZES[-1]])
 
 
 def _statement(table: str, rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
-    places = ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
-    return _INTO[table].format(places), [value for row in rows for value in row]
+    columns, size = len(rows[0]), _SIZES[bisect_left(_SIZES, len(rows))]
+    values = [*chain.from_iterable(rows)]
+    values.extend([None] * (columns * (size - len(rows))))
+    return _sql(table, columns, size), values
+
+
+@cache
+def _sql(table: str, columns: int, size: int) -> str:
+    return _INTO[table].format(",".join([f"({','.join('?' * columns)})"] * size))

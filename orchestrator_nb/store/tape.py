@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -58,7 +59,29 @@ def _no_json(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
 
 
-_JSON: Final = json.JSONDecoder(parse_constant=_no_json)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is beyond measure.")
+    return number
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite)
+_PERHAPS_ALONE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character beyond the first 65,536: alone it can be in no file, and no answer is recorded with it."""
+
+
+def _require_characters(line: Line, record: dict[str, Any]) -> None:
+    if not _PERHAPS_ALONE.search(line.data):
+        return
+    try:
+        json.dumps({**record, "request": None}, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        broken = True
+    else:
+        broken = False
+    if broken:
+        raise ValueError("it holds half of a character.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +122,9 @@ class Tape:
         if (line := self.lines.get(key)) is None:
             return None
         try:
-            entry = entry_of(line.record)
+            record = line.record
+            _require_characters(line, record)
+            entry = entry_of(record)
             if digest(canonical(entry.request)) == key:
                 return entry
             why = "its question is not the one of its key."

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator_nb.errors import StoreError
+from orchestrator_nb.store.log import reaches
 from orchestrator_nb.store.opening import Opened
 from orchestrator_nb.store.rows import Row, statements
 
@@ -27,7 +28,9 @@ ROWS: Final = 50
 WITHIN_S: Final = 0.2
 MOST: Final = 2000
 """Rows in one transaction when more have come in than could be written."""
-LOG_BYTES: Final = 4 << 20
+LOG_BYTES: Final = 8 << 20
+EMPTY_S: Final = 0.5
+"""Seconds from one emptying of the log to the next."""
 CLOSE_S: Final = 30.0
 
 
@@ -48,6 +51,8 @@ class Writer:
         self._wake = threading.Condition()
         self._urgent = 0
         self._closing, self._durable = False, False
+        self._unheard = False
+        self._not_before = 0.0
         self._problem: StoreError | None = None
         self._thread: threading.Thread | None = None
 
@@ -57,13 +62,17 @@ class Writer:
         problem = self._problem
         return StoreError(*problem.args) if problem else None
 
-    def put(self, *rows: Row) -> None:
-        """Hand rows over; they are written together. Raises `StoreError` when writing has failed before: they are kept, see `retry`."""
+    def put(self, *rows: Row, asked: bool = False) -> None:
+        """Hand rows over; they are written together. Raises `StoreError` when writing has failed before: they are kept, see `retry`.
+
+        ``asked``: whoever hands them over asks right away that they be written, so that the writer need not wake up for each.
+        """
         with self._wake:
             self._require_open()
-            before = len(self._queue)
+            before, unheard = len(self._queue), self._unheard or not self._queue
             self._queue.extend(rows)
-            if before < ROWS <= len(self._queue) or not before:
+            self._unheard = unheard and asked
+            if before < ROWS <= len(self._queue) or (unheard and not asked):
                 self._rouse()
         if self._problem:
             raise StoreError(*self._problem.args)
@@ -165,12 +174,13 @@ class Writer:
             self._durable = wanted
 
     def _empty_log(self) -> None:
-        """Nobody else does: an automatic emptying would not hold the lock."""
-        log = self._opened.log
-        if log is None:
+        """Nobody else does: an automatic emptying would not hold the lock. While a reader is in the way it is tried now and then, not with every commit."""
+        log, now = self._opened.log, time.monotonic()
+        if log is None or now < self._not_before:
             return
         with contextlib.suppress(Exception):  # what was committed stands in the log, and the next attempt may empty it
-            if log.stat().st_size > LOG_BYTES:
+            if reaches(log, LOG_BYTES):
+                self._not_before = now + EMPTY_S
                 self._opened.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _settle(self, batch: list[Row | _Act], problem: StoreError | None) -> None:

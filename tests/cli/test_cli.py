@@ -63,6 +63,37 @@ def test_a_large_grid_asks_for_yes(onb):
     assert "--yes" in done.stderr
 
 
+def test_a_dry_run_asks_nobody_and_needs_no_key(onb, tmp_path):
+    (tmp_path / "words.csv").write_text("word\nred\nblue\n")
+    asked = (
+        "ask",
+        "Define {{ word }}",
+        "-m",
+        "openai/gpt-5.4",
+        "-m",
+        "mistral/none",
+        "--over",
+        "words.csv",
+        "--dry-run",
+    )
+    done = onb(*asked)
+    assert done.returncode == 0, done.stderr
+    assert "2 new" not in done.stderr
+    assert "openai/gpt-5.4" in done.stdout
+    assert "No price is known for mistral/none" in done.stdout
+    priced, unpriced = map(json.loads, onb(*asked, "--json").stdout.splitlines())
+    assert (priced["model"], priced["new"], priced["cached"]) == ("openai/gpt-5.4", 2, 0)
+    assert float(priced["usd"]["low"]) <= float(priced["usd"]["likely"]) <= float(priced["usd"]["high"])
+    assert unpriced["usd"] is None
+    assert onb("ask", "Hi", "-m", "sonet", "--dry-run").returncode == 2
+
+
+def test_a_large_grid_is_announced_on_standard_error(onb):
+    done = onb("ask", "Hi", "-m", "sonnet", "--repeat", "61", "--simulate", "-o", "max_tokens", "20")
+    assert done.stderr.startswith("estimate: 61 calls: 61 new · ")
+    assert "estimate" not in done.stdout
+
+
 def test_models_are_listed_by_glob_and_by_the_vendor_itself(onb):
     done = onb("models", "anthropic/*")
     assert done.returncode == 0

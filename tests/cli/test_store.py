@@ -59,3 +59,53 @@ def test_a_wrong_word_is_one_sentence(home, words, code, says):
     done = onb(home, *words)
     assert done.returncode == code
     assert says in done.stderr
+
+
+def test_on_a_terminal_an_export_steers_nothing_and_to_a_pipe_it_is_as_it_was(tmp_path):
+    pty = pytest.importorskip("pty")
+    name = "\x1b]0;owned\x07\u202eabc"
+    with Session.open(cwd=tmp_path, environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as session:
+        session.simulate(True)
+        session.compare("{{ who }} here", ["sonnet"], over=[{"who": name}])
+    piped = onb(tmp_path, "runs", "export").stdout
+    assert name in piped
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "orchestrator_nb", "runs", "export"]
+    with subprocess.Popen(command, env=environ, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while piece := _read(ours):
+            shown += piece
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"abc here" in shown
+    assert b"\x1b" not in shown
+    assert b"\x07" not in shown
+    assert "\u202e" not in shown.decode()
+
+
+def _read(handle):
+    try:
+        return os.read(handle, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_before_anything_was_asked_that_is_said(tmp_path):
+    done = onb(tmp_path, "runs", "list")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no run is written down yet.\n")
+    done = onb(tmp_path, "runs", "show")
+    assert (done.returncode, done.stderr) == (2, "onb: no run is written down yet: ask something first.\n")
+
+
+def test_an_empty_list_of_a_file_that_is_no_store_says_why(tmp_path):
+    file = tmp_path / "data" / "store.db"
+    file.parent.mkdir()
+    file.write_text("no database at all")
+    done = onb(tmp_path, "runs", "list")
+    assert "is damaged; onb store salvage" in done.stderr
+    checked = onb(tmp_path, "store", "check")
+    assert (checked.returncode, checked.stdout.count("not a database")) == (1, 1)
+    assert "nothing in the old file could be read" in onb(tmp_path, "store", "salvage", "new.db").stderr
+    assert file.read_text() == "no database at all"

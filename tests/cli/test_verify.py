@@ -11,6 +11,9 @@ from click.testing import CliRunner
 
 from orchestrator_nb.cli import main
 from orchestrator_nb.cli.outputs import MOST_LINES, difference
+from orchestrator_nb.cli.verify import _compared, _hints
+from orchestrator_nb.results.estimate import Estimate, Share
+from orchestrator_nb.source import NAME_A_TAPE
 
 CELLS = [
     "%load_ext orchestrator_nb",
@@ -21,6 +24,8 @@ CELLS = [
     "many[['model', 'text', 'cost_usd', 'latency_s', 'run_id']], object()",
     "import os\n[name for name in os.environ if name.startswith('OTHER_')]",
     "%%llm anthropic/sim-400 --on-error return --source record\nSay it.",
+    "%%llm sonnet --dry-run\nWhy is the sky blue?",
+    "%%llm sonnet --repeat 61 -o max_tokens 20\nName a metal.",  # a line above it says what it will take
 ]
 
 
@@ -62,11 +67,12 @@ def test_of_a_recorded_notebook_only_the_changed_cells_differ(onb, tmp_path, mon
     assert (done.returncode, done.stderr) == (1, "")
     assert (
         verdict
-        == "study.ipynb: different. Of 9 code cells, 2 differ from what is saved; 1 differs between two replays."
+        == "study.ipynb: different. Of 11 code cells, 2 differ from what is saved; 1 differs between two replays."
     )
+    assert shown[-1].startswith("What differs between two replays comes from time, chance or another file")
     assert shown[0] == "code cell 4 differs, saved and replayed: %%llm one << sonnet"
     assert any("ReplayMiss" in line and "'Why is the sky blue?'" in line for line in shown)
-    assert "code cell 9 differs, one replay and the next: import random" in shown
+    assert "code cell 11 differs, one replay and the next: import random" in shown
 
 
 @pytest.mark.slow
@@ -82,6 +88,23 @@ def test_an_equal_notebook_is_said_to_be_in_one_line_and_stays_as_it_is(onb, tmp
     assert (tmp_path / "sum.ipynb").read_bytes() == saved
 
 
+def test_the_usual_reasons_are_told_with_what_to_do():
+    def book(*outputs):
+        cells = [nbformat.v4.new_code_cell("x", outputs=printed(*texts) if texts else []) for texts in outputs]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    def told(saved, replayed, again):
+        return [hint.split(":")[0] for hint in _hints(saved, replayed, _compared(saved, replayed, again))]
+
+    missing = book([])
+    missing.cells[0].outputs = [nbformat.v4.new_output("error", ename="UserError", evalue=NAME_A_TAPE, traceback=[])]
+    assert told(book(["1"]), book(["1"]), book(["1"])) == []
+    assert told(book([]), book(["1"]), book(["1"])) == ["The notebook was saved without outputs"]
+    assert told(book(["1"]), missing, missing) == ["The notebook names no tape that is there"]
+    [hint] = told(book(["1"]), book(["1"]), book(["2"]))
+    assert hint.startswith("What differs between two replays comes from time, chance")
+
+
 def test_what_is_no_notebook_and_what_is_not_installed_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "notes.ipynb").write_text("no JSON")
     done = CliRunner().invoke(main, ["verify", str(tmp_path / "notes.ipynb")])
@@ -95,8 +118,12 @@ def test_what_is_no_notebook_and_what_is_not_installed_is_one_sentence(tmp_path,
     assert done.output.endswith("pip install 'orchestrator-nb[lab]'\n")
 
 
-@pytest.mark.slow
-def test_the_shell_records_and_replays(onb, tmp_path):
+def test_the_shell_records_and_replays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def onb(*args, **environ):
+        return CliRunner(env={"ORCHESTRATOR_NB_HOME": str(tmp_path / "home"), **environ}).invoke(main, args)
+
     asked = ("ask", "Name a metal.", "-m", "sonnet", "--json")
     first = onb(*asked, "--simulate", "--source", "record=metals.jsonl")
     again = onb(*asked, "--source", "replay=metals.jsonl")
@@ -105,7 +132,7 @@ def test_the_shell_records_and_replays(onb, tmp_path):
     assert rows[0]["text"] == rows[1]["text"]
     assert "1 replayed (simulated)" in again.stderr
     other = onb("ask", "Name a tree.", "-m", "sonnet", ORCHESTRATOR_NB_SOURCE="replay metals.jsonl")
-    assert other.returncode == 1
+    assert other.exit_code == 1
     assert "Record it: --source record=metals.jsonl" in other.stderr
 
 
@@ -134,6 +161,11 @@ def printed(*texts, name="stdout"):
     return [{"output_type": "stream", "name": name, "text": text} for text in texts]
 
 
+def estimated(**counts):
+    told = Estimate((Share("a/b", **counts),))._repr_mimebundle_()
+    return [{"output_type": "display_data", "data": told, "metadata": {}}]
+
+
 @pytest.mark.parametrize(
     ("saved", "replayed"),
     [
@@ -151,6 +183,9 @@ def printed(*texts, name="stdout"):
             shown("Hi\n\na/b · replayed (simulated) · 20 tokens", '<div class="onb-summary" role="status">a/b · replayed (simulated) · 20 tokens</div>'),
         ),
         (shown("b (1.4 s, $1)", "<td>1.4 s</td>"), shown("b (0.20 s, $1)", "<td>0.20 s</td>")),
+        (printed(Estimate((Share("a/b", new=61),)).announced + "\n", "x"), printed("x")),
+        (printed("calls     3\nsource    record a.jsonl\n"), printed("calls     3\nsource    replay a.jsonl\n")),
+        (estimated(new=3), estimated(replayed=3)),
     ],
 )  # fmt: skip
 def test_what_passes_is_not_compared(saved, replayed):
@@ -165,6 +200,8 @@ def test_what_passes_is_not_compared(saved, replayed):
         (shown("4 calls: 3 live, 1 failed · 20 tokens"), shown("4 calls: 4 replayed · 20 tokens")),
         (shown("4 calls: 4 live · 20 tokens"), shown("4 calls: 4 replayed · 21 tokens")),
         (shown("a"), []),
+        (printed("estimate: mine\n"), printed("estimate: yours\n")),
+        (printed(" "), []),
         (printed("a"), printed("a", name="stderr")),
         (shown("x", "<td>$0.01</td>"), shown("x", "<td>$0.02</td>")),
         (

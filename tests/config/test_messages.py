@@ -5,7 +5,7 @@ import pytest
 from orchestrator_nb.errors import ConfigError
 
 WRONG = {
-    "limits:\n  paralel: 4\n": "config.yaml:2: limits.paralel: unknown key; did you mean 'parallel'? Accepted: parallel, attempts, run_timeout_s, confirm_calls.",
+    "limits:\n  paralel: 4\n": "config.yaml:2: limits.paralel: unknown key; did you mean 'parallel'? Accepted: parallel, attempts, run_timeout_s, confirm_calls, max_cost_usd, max_cost_call_usd, max_cost_day_usd.",
     "limts: {}\n": "config.yaml:1: limts: unknown key; did you mean 'limits'? Accepted: model, source, params,",
     "limits:\n\n  parallel: lots\n": "config.yaml:3: limits.parallel: found 'lots', expected a whole number.",
     "limits: {parallel: true}\n": "config.yaml:1: limits.parallel: found True, expected a whole number.",

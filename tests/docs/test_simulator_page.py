@@ -15,4 +15,4 @@ def test_every_fault_is_on_the_page_with_what_it_does():
 
 def test_the_script_on_the_page_loads(tmp_path):
     (tmp_path / "answers.yaml").write_text(re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1])
-    assert len(load(tmp_path / "answers.yaml").entries) == 3
+    assert len(load(tmp_path / "answers.yaml").entries) == 4

@@ -17,6 +17,11 @@ FLOORS = [
         "calls",
         "canonical",
         "records",
+        "conversations",
+        "chronicle",
+        "echoes",
+        "transcripts",
+        "chats",
         "errors",
         "secret",
         "needles",
@@ -32,14 +37,22 @@ FLOORS = [
         "chains",
         "job",
         "line",
+        "estimates",
+        "forecast",
         "history",
         "retold",
         "keyring",
         "vaulted",
         "tapes",
+        "keyless",
         "running",
+        "budgets",
+        "literals",
+        "unlocking",
+        "binding",
+        "importing",
     },  # a grid on its way, the way, and the keys for it
-    {"sessions", "playing"},  # where it is put together
+    {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only

@@ -39,12 +39,12 @@ class Kernel:
     def __init__(self, manager, client):
         self.manager, self.client = manager, client
 
-    def run(self, code: str, interrupt_when=None, timeout: float = 30, answers=()) -> Shown:
+    def run(self, code: str, interrupt_when=None, timeout: float = 30, answers=(), cell: str | None = None) -> Shown:
         """Runs a cell to idle. ``interrupt_when(shown)`` decides, after each message, to press the interrupt button once.
 
-        ``answers`` are typed at its hidden prompts, in turn; a function of what is shown by then is called when its prompt is there; `None` answers nothing. ``None``: the front end takes no input.
+        ``cell`` is the cell's id, as JupyterLab sends it. ``answers`` are typed at its hidden prompts, in turn; a function of what is shown by then is called when its prompt is there; `None` answers nothing. ``None``: the front end takes no input.
         """
-        asked = self.client.execute(code, allow_stdin=answers is not None, stop_on_error=False)
+        asked = self._send(code, cell, allow_stdin=answers is not None)
         shown, pressed, answers = Shown(), None, iter(answers or ())
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -65,6 +65,15 @@ class Kernel:
         shown.status = shown.reply["status"]
         shown.error = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(shown.reply.get("traceback", [])))
         return shown
+
+    def _send(self, code: str, cell: str | None, *, allow_stdin: bool) -> str:
+        if cell is None:
+            return self.client.execute(code, allow_stdin=allow_stdin, stop_on_error=False)
+        how = {"silent": False, "store_history": True, "user_expressions": {}, "stop_on_error": False}
+        content = {"code": code, "allow_stdin": allow_stdin, **how}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def _answer(self, shown: Shown, answers) -> None:
         if not self.client.stdin_channel.msg_ready():

@@ -294,3 +294,32 @@ def test_a_dry_run_says_what_the_run_would_notice(shell, capsys):
     shell.user_ns["rows"] = pd.DataFrame({"text": ["a", None]})
     run(shell, "%%llm sonnet --over rows --dry-run\nGood? {{ text }}")
     assert "1 of 2 rows have no value for 'text'" in capsys.readouterr().out
+
+
+def test_a_dry_run_shows_a_table_of_calls_tokens_and_money_with_what_it_leans_on(shell, capsys):
+    run(shell, "%%llm sonnet flash --repeat 3 --dry-run -o max_tokens 100\nName a metal.")
+    said = capsys.readouterr().out
+    heads = next(line for line in said.splitlines() if line.startswith("model "))
+    assert heads.split() == ["model", "new", "cached", "replayed", "input", "tokens", "output", "tokens", "cost"]
+    for model in ("anthropic/claude-sonnet", "gemini/gemini", "all"):
+        assert any(line.startswith(model) and " to $" in line for line in said.splitlines())
+    assert "no earlier run to go by" in said
+    assert "nothing is paid" in said
+
+
+def test_above_a_large_grid_stands_what_it_will_take(shell, capsys):
+    run(shell, "%%llm flash --repeat 61 -o max_tokens 20\nName a metal.")
+    said = capsys.readouterr().out
+    assert said.startswith("estimate: 61 calls: 61 new · ")
+    assert "simulated, would cost $" in said.splitlines()[0]
+    run(shell, "%%llm flash --repeat 60 -o max_tokens 20\nName a metal.")
+    run(shell, "%%llm flash --repeat 61 --quiet -o max_tokens 20\nName a metal.")
+    assert "estimate:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["%%llm sonet --dry-run\nhi", "%%llm sonnet --dry-run", "%%llm sonnet --dry-run --source replay=none.jsonl\nhi"],
+)
+def test_a_dry_run_of_what_cannot_be_asked_is_one_sentence(shell, cell):
+    assert fail(shell, cell).count("\n") == 0

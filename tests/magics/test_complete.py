@@ -19,6 +19,8 @@ KNOWN = Known(
     settings=lambda: ("limits.parallel", "limits.attempts", "model"),
     variables=VARIABLES,
     profiles=lambda: ("default", "work"),
+    conversations=lambda: ("metals", "moons"),
+    branches=lambda name: {"metals": ("main", "side", "3f2a91c0")}.get(name, ()),
 )
 
 
@@ -32,6 +34,14 @@ def at_end(text):
     ("text", "expected"),
     [
         ("%%llm so", ("so", ["sonnet"])),
+        ("%%llm -c me", ("me", ["metals"])),
+        ("%%llm sonnet --conversation mo", ("mo", ["moons"])),
+        ("%llm conversations s", ("s", ["switch"])),
+        ("%llm conversations tree m", ("m", ["metals", "moons"])),
+        ("%llm conversations switch metals ", ("", ["main", "side", "3f2a91c0"])),
+        ("%llm conversations branch metals 3", ("3", ["3f2a91c0"])),
+        ("%llm conversations branch metals 3f2a91c0 m", ("m", [])),
+        ("%llm conversations tree metals m", ("m", [])),
         ("%%onb so", ("so", ["sonnet"])),
         ("%%llm anthropic/cl", ("anthropic/cl", ["anthropic/claude-x"])),
         ("%%llm ollama/llama3.2:", ("ollama/llama3.2:", ["ollama/llama3.2:3b"])),

@@ -106,3 +106,16 @@ def test_a_nested_cell_can_be_interrupted_too(kernel):
     assert shown.status == "error"
     assert shown.seconds <= 1.0
     assert kernel.value("len(part)") == 30
+
+
+def test_a_dry_run_shows_a_table_and_a_large_grid_a_line_above_its_result(kernel):
+    dry = kernel.run("%%llm sonnet flash --repeat 40 --dry-run\nName a metal.")
+    assert dry.status == "ok", dry.error
+    assert "calls     80" in dry.stream
+    assert "onb-estimate" in html_of(dry)
+    assert "80 calls: 80 new" in html_of(dry)
+    asked = kernel.run("%%llm sonnet flash --repeat 40 -o max_tokens 20\nName a metal.", timeout=60)
+    assert asked.status == "ok", asked.error
+    assert asked.stream.startswith("estimate: 80 calls: 80 new · ")
+    assert asked.stream.count("\n") == 1
+    assert "onb-estimate" not in html_of(asked)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator_nb.calls import Cost, Request, Response, Usage
+from orchestrator_nb.calls import Cost, Params, Request, Response, Usage
 from orchestrator_nb.catalog import ModelSpec, Price, Vendor
 from orchestrator_nb.config.loading import builtin
+from orchestrator_nb.kernel.price import Worst
 from orchestrator_nb.messages import Image, Message, Text, Thinking, ToolCall
 from orchestrator_nb.pricing import PROVIDER_OF_KIND, Pricer, estimated, is_sound
 
@@ -53,6 +54,24 @@ def test_a_listed_model_is_priced_with_the_tables_version_as_its_source():
 )
 def test_cached_written_and_tiered_tokens_have_their_own_price(name, usage, usd):
     assert cost(name, usage).usd == Decimal(usd)
+
+
+def test_the_worst_case_is_that_of_the_dearest_hour_and_of_the_dearest_kind_of_token():
+    spec = CATALOG.find("deepseek/deepseek-v4-flash")
+    request = Request(spec, (Message.user("hi"),), params=Params(max_tokens=1000))
+    bounds = {
+        Worst(now, now.hours)(request)
+        for hour in range(24)
+        if (now := pricer(when=NOON.replace(hour=hour))) is not None
+    }
+    assert len(bounds) == 1
+    for hour in range(24):
+        when = NOON.replace(hour=hour)
+        assert cost(spec, Usage(2, 1000), when=when).usd <= min(bounds)
+        assert Worst(pricer(when=when))(request) <= min(bounds)  # the control: by the hour of the question alone ...
+    assert len({Worst(pricer(when=NOON.replace(hour=hour)))(request) for hour in range(24)}) > 1  # ... it is another
+    sonnet = Request(CATALOG.find("sonnet"), (Message.user("hi" * 5000),), params=Params(max_tokens=1))
+    assert Worst(pricer())(sonnet) > cost("sonnet", Usage(10_000, 1, written=10_000)).usd
 
 
 def test_the_hour_of_the_call_counts():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shapes import answer, call, failed, item, run
 
 from orchestrator_nb.calls import Delta, Started, ThinkingDelta
+from orchestrator_nb.results.estimate import Estimate, Share
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.results.reply import Reply
@@ -89,6 +90,7 @@ def pictures(text):
     yield view(run(done)).html
     yield view(run(done, broken, notices=(text,))).html
     yield summary(run(done, broken, notices=(text,))).html
+    yield Estimate((Share(text, new=2), Share(text, new=2, usd=None)), source=text, assumptions=(text,)).html
     yield frame(run(done, broken)).llm.compare().html
     for copies in (1, 2, 99):
         live = Progress([item(text)] * copies)

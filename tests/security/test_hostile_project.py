@@ -282,7 +282,9 @@ class Watch:
         elif event == "open" and isinstance(args[0], str) and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             self._written(args[0])
         elif event in {"os.mkdir", "os.rename", "os.link", "os.symlink", "os.truncate", "sqlite3.connect"}:
-            self._written(str(args[1] if event in {"os.rename", "os.link", "os.symlink"} else args[0]))
+            where = args[1] if event in {"os.rename", "os.link", "os.symlink"} else args[0]
+            if not isinstance(where, int):  # a number stands for a file whose opening was seen
+                self._written(str(where))
 
     def _written(self, path):
         if path.startswith("file:"):  # SQLite's way to name a file

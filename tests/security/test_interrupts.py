@@ -6,6 +6,7 @@ A tracer raises at the n-th line that runs, for every n; the frames are searched
 import builtins
 import contextlib
 import getpass
+import linecache
 import os
 import secrets
 import sys
@@ -38,22 +39,36 @@ HOME = str(Path(orchestrator_nb.__file__).parent)
 
 
 class Trip:
-    """Raises ``error`` at the n-th line of ours, on the thread that it is set for."""
+    """Raises ``error`` at the n-th line of ours, on the thread that it is set for.
+
+    A tracer could also raise where a ``with`` lets go of its lock, which no interrupt can: Python looks for one after a call, and by then the lock is free.
+    """
 
     def __init__(self, at, error):
         self.at, self.error, self.seen, self.where = at, error, 0, ""
+        self.inside = set()
 
     def __call__(self, frame, _event, _argument):
         return self.line if frame.f_code.co_filename.startswith(HOME) else None
 
     def line(self, frame, event, _argument):
-        if event == "line":
+        if event == "line" and not self.leaves(frame):
             self.seen += 1
             if self.seen == self.at:
                 sys.settrace(None)
                 self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
                 raise self.error
         return self.line
+
+    def leaves(self, frame):
+        """Whether this line is a ``with`` that was entered before."""
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
+        if not line.startswith(("with ", "async with ")):
+            return False
+        place = frame, frame.f_lineno
+        left = place in self.inside
+        self.inside ^= {place}
+        return left
 
     @contextlib.contextmanager
     def set(self):

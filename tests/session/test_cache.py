@@ -5,6 +5,8 @@ import threading
 import pytest
 from vendor import Lab
 
+from orchestrator_nb.results.frames import frame
+
 ONE = ["lab/one"]
 
 
@@ -152,3 +154,48 @@ def test_without_a_store_nothing_is_served(opened, lab):
         session.ask("How?", "lab/one")
     assert len(lab.asked) == 2
     assert session.store is None
+
+
+def test_a_parameter_that_goes_out_now_and_did_not_then_is_asked_anew(opened, home, lab):
+    models = home / "config" / "models.yaml"
+    usual = models.read_text()
+    models.write_text(usual.replace("name: two", "name: two, refuses: [seed]"))
+    for _ in range(2):
+        session = opened()
+        told = session.ask("How?", "lab/two", options={"seed": 1})
+        assert "takes no seed" in str(told.call.answer.notices)
+    assert told.call.source == "cache"
+    models.write_text(usual)
+    for source in ("live", "cache"):
+        told = opened().ask("How?", "lab/two", options={"seed": 1})
+        assert (told.call.source, told.call.answer.notices) == (source, ())
+    assert len(lab.asked) == 2
+
+
+@pytest.mark.parametrize("parallel", [1, 5])
+def test_equal_questions_of_a_recorded_run_are_one_so_that_it_replays_as_it_was(opened, lab, parallel):
+    session = opened()
+    plan = session.plan("{{ n }}", ONE, over=[{"n": "How?"}] * 4 + [{"n": "Why?"}], repeat=2, source="record t.jsonl")
+    first = frame(session.run(plan, parallel=parallel))
+    assert len(lab.asked) == 4  # two questions, two samples
+    again = opened().compare(["How?"] * 4 + ["Why?"], ONE, repeat=2, source="replay t.jsonl")
+    assert first["text"].tolist() == again["text"].tolist()
+    assert first["source"].value_counts().to_dict() == {"cache": 6, "live": 4}
+    assert not any("gave way" in notice for notice in session.last.notices)
+    session.run(session.plan("How?", ONE, source="record t.jsonl"))  # another run asks anew
+    assert len(lab.asked) == 5
+
+
+def test_of_equal_questions_in_a_recorded_run_one_that_fails_or_is_cut_off_is_no_answer_to_the_others(opened, lab):
+    lab.broken.add("How?")
+    opened().compare(["How?"] * 3 + ["long story"] * 2, ONE, source="record t.jsonl")
+    assert len(lab.asked) == 5
+
+
+def test_what_a_tape_says_is_never_served_as_a_models_answer(opened, lab):
+    opened().ask("How?", "lab/one", source="record t.jsonl")
+    session = opened()
+    session.store.database.transact(lambda connection: connection.execute("DELETE FROM answers")).result()
+    assert session.ask("How?", "lab/one", source="replay t.jsonl").call.source == "replay"
+    assert opened().ask("How?", "lab/one").call.source == "live"
+    assert len(lab.asked) == 2

@@ -1,12 +1,15 @@
 """Every run is written down as it happens, comes back as it was, and can go on where it broke off."""
 
 import sqlite3
+import threading
 
 import pandas as pd
 import pytest
 
 from orchestrator_nb import UserError
 from orchestrator_nb.errors import StoreError
+from orchestrator_nb.store.ledger import Ledger
+from orchestrator_nb.store.owners import Owners
 
 ONE = ["lab/one"]
 
@@ -233,3 +236,65 @@ def test_a_run_is_not_resumed_at_another_address(opened, home, lab):
     )
     with pytest.raises(UserError, match="another address"):
         opened().resume(errors=True)
+
+
+def under_way(session, lab):
+    """A run of three that waits at its second question, and what lets it go on."""
+    reached, go = threading.Event(), threading.Event()
+    lab.heard = lambda prompt: (reached.set(), go.wait(10)) if prompt == "1" else None
+    job = session.start(session.plan("{{ n }}", ONE, over=[{"n": n} for n in range(3)]), parallel=1)
+    assert reached.wait(10)
+    return job, go
+
+
+def test_a_run_under_way_is_not_taken_up_by_another_kernel(opened, lab):
+    job, go = under_way(opened(), lab)
+    other = opened()
+    with pytest.raises(StoreError, match=r"still under way in .*; wait for its end, or interrupt it there"):
+        other.resume()
+    plan = other.rest()
+    go.set()
+    job.result()
+    with pytest.raises(StoreError, match="has gone on since you looked; resume it again"):
+        other.run(plan)
+    assert sorted(lab.asked) == ["0", "1", "2"]
+    with pytest.raises(UserError, match="nothing is left to ask"):
+        other.resume()
+
+
+def test_without_an_owner_it_would_be_and_its_questions_asked_twice(opened, lab, monkeypatch):
+    monkeypatch.setattr(Owners, "take", lambda _self, _run: None)
+    job, go = under_way(opened(), lab)
+    other = opened()
+    second = other.start(other.rest(), parallel=1)
+    go.set()
+    job.result(), second.result()
+    assert lab.asked.count("1") == 2
+
+
+def test_a_run_that_could_not_begin_belongs_to_nobody(opened, lab, monkeypatch):
+    session = opened()
+    lab.broken.add("0")
+    session.compare(["0"], ONE)
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "resume", lambda _self, _run: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            session.resume(errors=True)
+    lab.broken.clear()
+    assert opened().resume(errors=True)["error"].isna().all()
+
+
+def test_a_run_of_models_and_one_of_the_simulator_are_not_mixed(opened, lab):
+    lab.broken.add("How?")
+    session = opened()
+    live = session.run(session.plan("How?", ONE))
+    session.simulate(True)
+    with pytest.raises(UserError, match=r"asked of models, .* to go on as it began: %llm simulate off"):
+        session.resume(live.id, errors=True)
+    played = session.run(session.plan("How?", ["mistral/sim-400"]))
+    session.simulate(False)
+    with pytest.raises(UserError, match=r"asked of the simulator, .* to go on as it began: %llm simulate on"):
+        session.resume(played.id, errors=True)
+    assert lab.asked == ["How?"]
+    lab.broken.clear()
+    assert session.resume(live.id, errors=True)["source"].tolist() == ["live"]

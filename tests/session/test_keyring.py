@@ -17,7 +17,8 @@ from orchestrator_nb import Session, UserError
 from orchestrator_nb.calls import Waiting
 from orchestrator_nb.errors import ConfigError, VaultAuthError, VaultError, VaultLocked
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.keyring import Keyring, looks_like_a_key
+from orchestrator_nb.keyring import Keyring
+from orchestrator_nb.literals import looks_like_a_key
 from orchestrator_nb.needles import needles
 from orchestrator_nb.runs import Call
 from orchestrator_nb.secret import Hidden

@@ -85,8 +85,12 @@ def bury(work):
 
 def kill(folder, rounds, kind):
     def work(start, name):
-        threading.Timer(random.uniform(0.01, 0.12), os.kill, (os.getpid(), signal.SIGKILL)).start()
-        write_on(folder / "store.db", folder / f"{name}.acks", start, 10**6, naive=kind == "naive")
+        end = threading.Timer(random.uniform(0.01, 0.12), os.kill, (os.getpid(), signal.SIGKILL))
+        early = random.random() < 0.3  # also while the store is being opened, which takes long where much else goes on
+        if early:
+            end.start()
+        opened = (lambda: None) if early else end.start
+        write_on(folder / "store.db", folder / f"{name}.acks", start, 10**6, naive=kind == "naive", opened=opened)
 
     for turn in range(int(rounds)):
         writers = [fork(partial(work, (2 * turn + w) * 10**6, f"{turn}-{w}")) for w in range(2)]

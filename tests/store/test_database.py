@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.store.answers import Answers
-from orchestrator_nb.store.database import Database
+from orchestrator_nb.store.database import Database, failure
 from orchestrator_nb.store.flock import FileLock
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.migrations import MIGRATIONS, Migration, migrate
@@ -263,16 +263,26 @@ def test_every_older_store_is_brought_up_to_date(path, clock, whole_run, version
 
 def test_a_step_that_fails_leaves_the_old_store(path, clock, ledger, whole_run):
     whole_run(ledger, size=3)
+    newest = len(MIGRATIONS)
     steps = (
         *MIGRATIONS,
-        Migration(2, "more", ("CREATE TABLE more (n)",)),
-        Migration(3, "wrong", ("CREATE TABLE wrong",)),
+        Migration(newest + 1, "more", ("CREATE TABLE more (n)",)),
+        Migration(newest + 2, "wrong", ("CREATE TABLE wrong",)),
     )
     connection = sqlite3.connect(path, isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, 1.0, steps)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    migrate(connection, 1.0, steps[:2])
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
+    migrate(connection, 1.0, steps[:-1])
+    assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
     connection.close()
     assert ledger.run("run")[0].done == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "safe"), [(sqlite3.SQLITE_FULL, True), (sqlite3.SQLITE_CORRUPT, False), (sqlite3.SQLITE_NOTADB, False)]
+)
+def test_of_a_damaged_file_nothing_is_promised(tmp_path, code, safe):
+    error = sqlite3.DatabaseError()
+    error.sqlite_errorcode = code
+    assert ("Everything acknowledged before is safe" in str(failure(error, tmp_path))) is safe

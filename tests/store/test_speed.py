@@ -71,7 +71,7 @@ def judged(figures):
     assert figures["bytes for each byte of text"] <= 1.2
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_the_store_is_quick_and_small(tmp_path, clock, question, answer):
     figures = measured(tmp_path / "run" / "store.db", clock, question, answer, 2000)
     judged(

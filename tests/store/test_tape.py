@@ -262,6 +262,9 @@ def sealed(record, key=None):
         {"response": {"v": 1, "model": "m", "cost": {"usd": "1E+999999", "source": "x"}}},
         {"response": {"v": 1, "model": "m", "parts": [{"type": "Path", "text": "/etc/passwd"}]}},
         {"response": {"v": 2, "model": "m"}},
+        {"response": {"v": 1, "model": "m", "source": "cache"}},
+        {"response": {"v": 1, "model": "m", "parts": [{"type": "Text", "text": "half \ud83d"}]}},
+        {"response": {"v": 1, "model": "m", "parsed": ["\udfff"]}},
         {"response": None},
         {"error": {"kind": "content_filter", "message": "m"}},
         {"more": 1},
@@ -277,12 +280,56 @@ def test_hostile_content_is_an_error_that_names_its_line(change):
 
 
 @pytest.mark.parametrize(
-    "error", [{"kind": "exec", "message": "x"}, {"kind": "auth"}, {"kind": [], "message": "x"}, [], "x"], ids=str
+    "error",
+    [
+        {"kind": "exec", "message": "x"},
+        {"kind": "auth"},
+        {"kind": [], "message": "x"},
+        {"kind": "content_filter", "message": "\x1b]0;owned\x07"},
+        {"kind": "content_filter", "message": "x", "request_id": "\u202e"},
+        {"kind": "content_filter", "message": "half \ud83d"},
+        [],
+        "x",
+    ],
+    ids=ascii,
 )
 def test_an_error_that_is_none_of_ours_is_refused(error):
     key, line = sealed({"request": request_record(asked()), "took": {}, "error": error})
     with pytest.raises(StoreError, match=r"line 2 of study\.jsonl is damaged"):
         tape_of(line).get(key)
+
+
+@pytest.mark.parametrize(
+    ("parsed", "told"),
+    [
+        ("1e999", "1e999 is beyond measure"),
+        ("[" * 100_000 + "]" * 100_000, "it nests too deeply"),
+        ("9" * 5_000, "4300 digits"),
+        ("NaN", "NaN is no JSON"),
+    ],
+    ids=["infinity", "depth", "digits", "NaN"],
+)
+def test_numbers_and_depths_that_break_a_reader_are_refused(parsed, told):
+    record = entry_record(entry())
+    text = canonical({**record, "response": {**record["response"], "parsed": "HERE"}}).replace('"HERE"', parsed)
+    key = asked().key
+    line = f'{{"key":"{key}","sum":"{hashlib.sha256(f"{key}{text}".encode()).hexdigest()}",{text[1:]}'.encode()
+    with pytest.raises(StoreError, match=rf"line 2 of study\.jsonl is damaged: .*{told}"):
+        tape_of(line).get(key)
+
+
+def test_whole_characters_and_a_question_with_half_of_one_are_kept(path):
+    taped(path, entry("half \ud83d", "A whale \U0001f40b."))
+    tape = Tape.read(path)
+    assert [tape.get(key).answer.text for key in tape.lines] == ["A whale \U0001f40b."]
+
+
+def test_an_error_is_recorded_as_one_printable_line():
+    error = ContentFiltered("no\x1b[2J\nnever", kind="content_filter", request_id="\x07id")
+    key, line = line_of(Entry(request_record(asked()), error=error))
+    read = tape_of(line).get(key).error
+    assert read.args[0].isprintable()
+    assert read.request_id == " id"
 
 
 def test_an_answer_under_the_key_of_another_question_is_not_served():
