@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NoReturn, Self, TypeVar
 
@@ -24,13 +25,14 @@ def fingerprint(value: str, key: bytes = _FINGERPRINT_LABEL) -> str:
     return hmac.digest(key, value.encode(), "sha256").hex()[:8]
 
 
-class Opaque:
+class Opaque(ABC):
     """What shows its repr and nothing else: no attributes, no copy that lives on by itself, no pickle."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _shown(self) -> str:
-        raise NotImplementedError
+        """The repr of one that is whole."""
 
     def __repr__(self) -> str:
         try:

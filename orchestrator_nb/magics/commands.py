@@ -36,6 +36,8 @@ def run(line: str, magics: Magics) -> Any:
     if (command := _COMMANDS.get(name)) is None:
         if "--" in line or name in magics.model_names():
             raise UserError(f"%llm has no command {name!r}; to ask a model write %%llm, with the prompt below it.")
+        if name in talks.VERBS:
+            raise UserError(f"%llm has no command {name!r}; write %llm conversations {name}.")
         raise UserError(f"%llm has no command {name!r}{nearest(name, (*_COMMANDS, 'vault'))} %llm help lists them.")
     usage = next(c.usage for c in COMMANDS if c.name == name)
     return command(magics, Words(usage, words))

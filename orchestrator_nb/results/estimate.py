@@ -234,5 +234,8 @@ def _cells(share: Share) -> list[str]:
 
 
 def _row(cells: list[str]) -> str:
-    numbers = (f'<td class="onb-number">{escape(cell)}</td>' for cell in cells[1:])
-    return row_of([f'<th scope="row">{escape(cells[0])}</th>', *numbers])
+    name, *counts, cost = map(escape, cells)
+    numbers = (f'<td class="onb-number">{count}</td>' for count in counts)
+    return row_of(
+        [f'<th scope="row">{name}</th>', *numbers, f"<td>{cost}</td>"]
+    )  # a range is long, and may take two lines

@@ -88,6 +88,7 @@ def test_a_cell_that_is_no_one_question_is_refused_before_anything_is_sent(shell
         ("conversations tree", "write it as: %llm conversations"),
         ("conversations swich a b", "did you mean 'switch'"),
         ("conversations import nothing.json", "cannot be read"),
+        ("tree metals", "write %llm conversations tree"),
     ],
 )
 def test_a_command_that_is_wrong_says_what_to_write(shell, line, says):

@@ -55,10 +55,10 @@ def test_failed_calls_are_asked_again_with_errors(shell):
     ("line", "says"),
     [
         ("runs --days none", "write it as: %llm runs"),
-        ("show nothing", "there is no run 'nothing'"),
-        ("show", "there is no run"),
+        ("show nothing", "no run is written down yet"),
+        ("show", "no run is written down yet"),
         ("cost --by week", "write it as: %llm cost"),
-        ("resume nothing", "there is no run 'nothing'"),
+        ("resume nothing", "no run is written down yet"),
     ],
 )
 def test_a_wrong_word_is_one_sentence_that_says_what_to_do(shell, line, says):

@@ -352,7 +352,7 @@ def cell(shell, source):
 
 def test_a_notebook_is_recorded_and_replayed_by_magics(shell, capsys, tmp_path):
     cell(shell, "%llm record study.jsonl")
-    assert capsys.readouterr().out.startswith("source: record study.jsonl (models are asked, and their answers")
+    assert capsys.readouterr().out.startswith("source: record study.jsonl (models are asked, and each answer")
     first = cell(shell, "%%llm one << sonnet flash --repeat 2\nHello")
     assert json.loads((tmp_path / "study.jsonl").read_text().splitlines()[0])["totals"]["answers"] == 4
     cell(shell, "%llm replay study.jsonl")
