@@ -151,17 +151,6 @@ def test_help_is_instant_because_nothing_heavy_is_imported():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_an_interrupt_prints_the_rows_that_are_there_and_exits_with_130(tmp_path):
-    environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
-    ask = [sys.executable, "-m", "orchestrator_nb", "ask", "Hi", "-m", "mini", "--repeat", "40", "--max-parallel", "1"]
-    command = ["timeout", "-s", "INT", "10", *ask, "--simulate", "--json"]
-    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(rows) == 40
-    assert {row["error_kind"] for row in rows} == {None, "cancelled"}
-    assert "cancelled" in done.stderr
-
-
 def test_a_full_disk_and_a_folder_that_takes_nothing_are_one_sentence(onb, tmp_path):
     (tmp_path / "config").write_text("a file where the folder should be")
     done = onb("config", "limits.parallel", "7")
