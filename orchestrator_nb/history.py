@@ -125,7 +125,7 @@ class History:
         store = self.store
         if store is None:
             return None
-        return Book(store, run_id, rest.places, rest.spared, rest.seen) if rest else Book(store, run_id)
+        return Book(store, run_id, rest.places.__getitem__, rest.spared, rest.seen) if rest else Book(store, run_id)
 
     # What was
 

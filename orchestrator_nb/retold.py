@@ -28,7 +28,7 @@ def run_of(told: RunTold, places: list[CallTold]) -> Run:
 
 def call_of(run_id: str, place: CallTold) -> Call:
     """One place as the call it was."""
-    item = Item(request_of(place), place.row, place.repeat, place.inputs)
+    item = Item(request_of(place), place.row, place.repeat, place.inputs, place.at)
     outcome = place.outcome
     if outcome is None:
         return Call(item, f"{run_id}-{place.number}", error=_missing(place))

@@ -38,8 +38,9 @@ from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.amounts import usd_of
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.kernel.fanout import Progress, Stop
+from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
@@ -49,7 +50,7 @@ from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.results.reply import Reply, reply_of
-from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
+from orchestrator_nb.running import GridRunning, Running, Way, asking, replaying, told_of, versions
 from orchestrator_nb.runs import Call, Run, new_run_id
 from orchestrator_nb.secret import Veiled
 from orchestrator_nb.source import AnswersFrom, decided
@@ -283,7 +284,7 @@ class Session:
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
         stop = Stop()
-        running = Running(
+        running = GridRunning(
             id=run_id,
             plan=plan,
             way=way,

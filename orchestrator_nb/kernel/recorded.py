@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from orchestrator_nb.calls import Request, Response
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import OrchestratorError, ProviderError, StoreError
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.store.ledger import Attempt, Billed
@@ -64,8 +65,8 @@ def recorded(book: Book, worst: Worst) -> Layer:
 class Book:
     """What one run writes down. Its methods are for the loop's thread, but for `begin`, `resume` and `end`, which wait for the disk.
 
-    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one;
-    ``seen`` are all outcomes as they were when the places were chosen.
+    In a run that was taken up again, ``places`` tells the place of the run for each item; the outcomes of those that are ``spared`` stay until there is a better
+    one; ``seen`` are all outcomes as they were when the places were chosen.
     When writing fails, ``problem`` says why: nothing more is sent then, and what is there stays with the user. ``served`` and ``oldest`` tell of the cache.
     """
 
@@ -73,7 +74,7 @@ class Book:
         self,
         store: Store,
         run_id: str,
-        places: Sequence[int] | None = None,
+        places: Callable[[int], int] | None = None,
         spared: Set[int] = frozenset(),
         seen: Sequence[Mapping[str, Any] | None] = (),
     ) -> None:
@@ -87,8 +88,10 @@ class Book:
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
 
-    def begin(self, items: Sequence[Item], about: Mapping[str, Any]) -> Sequence[Item]:
-        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
+    def begin(
+        self, items: Sequence[Item], about: Mapping[str, Any], models: Sequence[ModelSpec] = ()
+    ) -> Sequence[Item]:
+        """The run starts, or goes on; the items as they will be asked. ``models`` are asked later (`add`). Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
         better before anything is paid.
         """
         self._store.owners.take(self._run)
@@ -97,8 +100,13 @@ class Book:
             self._take_up()
             return items
         planned = list(items)  # one request for each place, whose key is made once
-        self._ledger.begin(self._run, planned, about)
+        self._ledger.begin(self._run, planned, about, models)
         return planned
+
+    def add(self, place: int, item: Item) -> None:
+        """A question arises while the run is under way."""
+        with self._watched():
+            self._ledger.add(self._run, place, item)
 
     def _take_up(self) -> None:
         if [place.outcome for place in self._ledger.resume(self._run)] != [*self._seen]:
@@ -166,7 +174,7 @@ class Book:
     def _place(self, index: int, call: Call) -> int | None:
         if self._places is None:
             return index
-        place = self._places[index]
+        place = self._places(index)
         return None if call.error is not None and place in self._spared else place
 
     async def keep(self, index: int, call: Call, tell: Callable[[], None]) -> None:
