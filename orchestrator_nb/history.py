@@ -18,7 +18,7 @@ from orchestrator_nb.errors import UserError
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
 from orchestrator_nb.providers import PROVIDERS
-from orchestrator_nb.retold import NOT_ASKED, call_of, request_of, run_of
+from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN_AT_ITS_END, call_of, request_of, run_of
 from orchestrator_nb.runs import Call, Item, Run
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.store import Store
@@ -175,8 +175,7 @@ class History:
         chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
-        if bool(told.about.get("simulated", False)) != simulating:
-            raise UserError(_OTHERS[simulating].format(told.id))
+        _of_the_same(told, simulating)
         spared = frozenset(place.number for place in chosen if not _is_open(place))
         models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
         items = tuple(
@@ -185,6 +184,21 @@ class History:
         before = tuple(call_of(told.id, place) for place in places)
         seen = tuple(place.outcome for place in places)
         return Rest(told.id, tuple(place.number for place in chosen), items, before, seen, spared)
+
+    def of_chain(
+        self, name: str, *, last: str | None = None, simulating: bool = False
+    ) -> tuple[RunTold, tuple[CallTold, ...]]:
+        """A chain's run that has something left, and its places. Raises `UserError` when it is none, is whole, or cannot go on; ``simulating`` as in `rest`."""
+        told, places = self._ledger().run(self.find(name, last).id)
+        chain = told.about.get("chain")
+        if chain is None:
+            raise UserError(f"run {told.id} is no chain's; %llm resume {told.id} asks for what is left of it.")
+        if "definition" not in chain:
+            raise UserError("the chain of this run was not kept (store.keep_prompts is digest); run it again.")
+        if told.told.get("chain") and not any(told.told["chain"]["errors"]):
+            raise UserError(f"the chain of run {told.id} has come to its end, so nothing is left to ask.")
+        _of_the_same(told, simulating)
+        return told, tuple(places)
 
     def _ledger(self) -> Ledger:
         store = self.store
@@ -203,6 +217,11 @@ _OTHERS: Final = (
     "run {} was asked of the simulator, and the rest would be asked of models; to go on as it began: %llm simulate on",
     "run {} was asked of models, and the rest would be asked of the simulator; to go on as it began: %llm simulate off",
 )
+
+
+def _of_the_same(told: RunTold, simulating: bool) -> None:
+    if bool(told.about.get("simulated", False)) != simulating:
+        raise UserError(_OTHERS[simulating].format(told.id))
 
 
 def _is_open(place: CallTold) -> bool:
@@ -235,8 +254,11 @@ def when(at: float) -> str:
 async def written_down(run: Run, calls: Sequence[Call], book: Book) -> Run:
     """The run when it is on disk, with what the user should know of that. An interrupt goes on without waiting: what is handed over is written all the same."""
     run = replace(run, notices=(*run.notices, *_of_cache(book), *_open_ends(run)))
+    told = {"notices": [*run.notices], "wall_s": run.wall_s}
+    if run.chained:
+        told["chain"] = {name: getattr(run.chained, name) for name in OF_CHAIN_AT_ITS_END}
     with suppress(asyncio.CancelledError):
-        await asyncio.shield(asyncio.to_thread(book.end, calls, {"notices": [*run.notices], "wall_s": run.wall_s}))
+        await asyncio.shield(asyncio.to_thread(book.end, calls, told))
     if book.problem:
         lost = "These rows are in the DataFrame and not in the store; they are written when it can be, as long as this kernel runs."
         run = replace(run, notices=(*run.notices, f"{book.problem} {lost}"))
@@ -249,5 +271,7 @@ def _of_cache(book: Book) -> Iterator[str]:
 
 
 def _open_ends(run: Run) -> Iterator[str]:
+    if run.chained:
+        return  # it has steps left, and says so itself
     if left := sum(call.error is not None and call.error.kind in NOT_ASKED for call in run.calls):
         yield f"{left:,} without an answer: %llm resume {run.id} asks only for these."
