@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ from orchestrator_nb.chains.planning import Plan
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.room import Room
 from orchestrator_nb.chains.verdict import chosen, question
-from orchestrator_nb.chains.walk import Began, Ended, Frame, News, Question, StepFailed, Where
+from orchestrator_nb.chains.walk import Began, Ended, Frame, Mapped, News, Question, StepFailed, Where
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.types import Clock
@@ -148,13 +149,21 @@ class _Chain:
         items = Expression.of(each.over).value(names) if isinstance(each.over, str) else each.over
         if not isinstance(items, list):
             raise StepFailed(f"{frame.where.step}: each needs a list, and {each.over} gives {type(items).__name__}.")
-        places = asyncio.Semaphore(each.parallel or max(len(items), 1))
+        places, done = asyncio.Semaphore(each.parallel or max(len(items), 1)), itertools.count(1)
+
+        def say(done: int = 0) -> None:
+            self._engine._tell(Mapped(frame.where, self._engine._clock.monotonic(), len(items), done))
 
         async def one(index: int, item: Any) -> Any:
             async with places:
                 where = replace(frame.where, items=(*frame.where.items, index))
                 inner = {**names, each.name: item, "index": index}
-                return await self._forgiven(node, replace(frame, where=where), inner, item)
+                try:
+                    return await self._forgiven(node, replace(frame, where=where), inner, item)
+                finally:
+                    say(next(done))
+
+        say()
 
         return await _all([one(index, item) for index, item in enumerate(items)])
 

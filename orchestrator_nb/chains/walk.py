@@ -88,4 +88,14 @@ class Ended:
     needs: frozenset[str] = frozenset()
 
 
-News: TypeAlias = Began | Ended
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Of a step with ``each``: it has ``items``, and so many of them are ``done``, well or not. Told when the list is known, and after each item."""
+
+    where: Where
+    at: float
+    items: int
+    done: int = 0
+
+
+News: TypeAlias = Began | Ended | Mapped

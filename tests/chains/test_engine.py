@@ -8,7 +8,7 @@ from by_hand import ByHand
 from orchestrator_nb.chains import load, plan
 from orchestrator_nb.chains.engine import Engine
 from orchestrator_nb.chains.templates import template
-from orchestrator_nb.chains.walk import Began, Ended
+from orchestrator_nb.chains.walk import Began, Ended, Mapped
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.clock import SystemClock
@@ -214,3 +214,9 @@ def test_every_step_says_when_it_begins_and_ends_and_what_it_waited_for():
     run("steps: [{id: a, prompt: x}, {id: b, prompt: '{{ a }}'}]", news=news)
     assert [(type(item), item.where.step) for item in news] == [(Began, "a"), (Ended, "a"), (Began, "b"), (Ended, "b")]
     assert news[-1].needs == {"a"}
+
+
+def test_a_map_tells_how_many_items_it_has_and_how_many_are_done():
+    news = []
+    run("steps: [{id: a, each: [p, q, r], parallel: {x: {prompt: '{{ item }}'}}}]", news=news)
+    assert [(item.items, item.done) for item in news if isinstance(item, Mapped)] == [(3, 0), (3, 1), (3, 2), (3, 3)]
