@@ -16,6 +16,7 @@ FLOORS = [
         "catalog",
         "calls",
         "canonical",
+        "figures",
         "records",
         "conversations",
         "chronicle",
@@ -32,9 +33,10 @@ FLOORS = [
     },  # values
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
-    {"prompts", "results", "diagnosis", "traces"},  # things made of calls
+    {"prompts", "diagnosis", "traces"},  # things made of calls
+    {"chains"},  # workflows as values: what may be asked
+    {"results"},  # what was answered
     {
-        "chains",
         "job",
         "line",
         "estimates",
