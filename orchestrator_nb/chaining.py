@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from orchestrator_nb.calls import Params, Request
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.chained import Steps, in_order
-from orchestrator_nb.chains.chain import Ask, Switch
+from orchestrator_nb.chains.chain import Ask, Chain, Switch
 from orchestrator_nb.chains.engine import Engine
-from orchestrator_nb.chains.planning import Plan
+from orchestrator_nb.chains.inputs import bind
+from orchestrator_nb.chains.load import read_value
+from orchestrator_nb.chains.planning import Plan, plan
+from orchestrator_nb.chains.problems import Problem
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.walk import News, Question, StepFailed, Where
+from orchestrator_nb.chains.world import World
 from orchestrator_nb.chains.write import to_plain
-from orchestrator_nb.errors import OrchestratorError
+from orchestrator_nb.errors import ChainError, OrchestratorError, UserError
 from orchestrator_nb.kernel.desk import Answered, Desk
 from orchestrator_nb.kernel.desk import News as Heard
 from orchestrator_nb.kernel.settle import Why, time_is_over
 from orchestrator_nb.kernel.stopping import stopped_by
 from orchestrator_nb.messages import Message
+from orchestrator_nb.prompts.grid import rows_of
 from orchestrator_nb.prompts.options import params_of
-from orchestrator_nb.retold import NOT_ASKED, call_of
+from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN, call_of
 from orchestrator_nb.running import Asked, Running
 from orchestrator_nb.runs import Call, Chained, Item
 from orchestrator_nb.source import AnswersFrom
-from orchestrator_nb.store.told import CallTold
+from orchestrator_nb.store.ledger import shown
+from orchestrator_nb.store.told import CallTold, RunTold
 from orchestrator_nb.structured import json_schema_of
 from orchestrator_nb.types import Handler
 
@@ -50,10 +56,20 @@ class Earlier:
     places: tuple[CallTold, ...]
     waited: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, told: RunTold, places: tuple[CallTold, ...]) -> Self:
+        """By what the store tells."""
+        calls = told.told.get("chain", {}).get("calls", ())
+        return cls(told.id, places, {call["call_id"]: call["waited_s"] for call in calls})
+
     @property
     def spared(self) -> frozenset[int]:
         """Failures, which stay until there is something better."""
         return frozenset(place.number for place in self.places if place.error and place.error["kind"] not in NOT_ASKED)
+
+    def place(self, index: int) -> int:
+        """Calls are numbered by their place from the start."""
+        return index
 
     @property
     def seen(self) -> tuple[Mapping[str, Any] | None, ...]:
@@ -66,6 +82,7 @@ class ChainPlan:
     """A chain that is ready to be asked. ``rows`` are what it is given: once, or with ``over`` for each row of a frame, with all its columns.
 
     ``model_of`` finds the model that a step names; ``None`` is the one for steps that name none. ``params`` are the session's, ``earlier`` is the run that goes on.
+    ``trusted``: its text may call Python functions. ``trust_plans``: what a model proposes as further steps runs unasked.
     """
 
     made: Plan
@@ -73,12 +90,14 @@ class ChainPlan:
     over: bool
     model_of: Callable[[str | None], ModelSpec]
     models: tuple[ModelSpec, ...]
+    model: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     roles: Roles = Roles()  # noqa: RUF009  # frozen
     functions: Functions = field(default_factory=dict)
     source: AnswersFrom | None = None
     max_cost: Decimal | None = None
     earlier: Earlier | None = None
+    trusted: bool = True
     trust_plans: bool = False
 
     @property
@@ -91,6 +110,14 @@ class ChainPlan:
         declared = {item.name for item in self.made.chain.inputs}
         return {name: value for name, value in self.rows[row].items() if name in declared}
 
+    def about_run(self, *, keep_prompts: bool) -> dict[str, Any]:
+        """What stands with the run, as JSON, so that it can be taken up again; where prompts are not kept, only the name does."""
+        chained = self.chained()
+        if not keep_prompts:
+            return {"chain": {"name": self.made.chain.name}}
+        told = {name: getattr(chained, name) for name in OF_CHAIN}
+        return {"chain": {**told, "trusted": self.trusted, "model": self.model}}
+
     def chained(self) -> Chained:
         """What is known before anything is asked."""
         used = {name: to_plain(plan.chain) for name, plan in _used(self.made).items()}
@@ -98,10 +125,55 @@ class ChainPlan:
         return Chained(to_plain(self.made.chain), used, self.over, self.rows, nothing, nothing)
 
 
-def models_named(plan: Plan) -> Iterator[str | None]:
+def rows_for(chain: Chain, given: Mapping[str, Any], over: Any) -> tuple[Mapping[str, Any], ...]:
+    """What a chain is given, once or for each row of ``over``, as JSON. Raises `ChainError` for inputs that do not fit, and `UserError` for a frame of no use."""
+    given = {name: shown(value) for name, value in given.items()}
+    if over is None:
+        bind(chain, given)
+        return (given,)
+    rows = tuple({**{name: shown(value) for name, value in row.items()}, **given} for row in rows_of(over))
+    declared = {item.name for item in chain.inputs}
+    _refuse_useless(rows, declared, given)
+    for number, row in enumerate(rows):
+        _bind_row(chain, {name: value for name, value in row.items() if name in declared | given.keys()}, number)
+    return rows
+
+
+def _refuse_useless(rows: Sequence[Mapping[str, Any]], declared: Set[str], given: Mapping[str, Any]) -> None:
+    if not rows:
+        raise UserError("the frame has no rows, so there is nothing to run the chain on.")
+    if not declared & (rows[0].keys() - given.keys()):
+        wants = f"it takes {', '.join(map(repr, sorted(declared)))}" if declared else "it takes no inputs"
+        raise UserError(
+            f"no column of the frame is an input of the chain: {wants}, the frame has {', '.join(map(repr, rows[0])) or 'no columns'}."
+        )
+
+
+def _bind_row(chain: Chain, given: Mapping[str, Any], number: int) -> None:
+    try:
+        bind(chain, given)
+    except ChainError as error:
+        problems = [
+            replace(problem, message=f"row {number}: {problem.message}")
+            for problem in error.problems
+            if isinstance(problem, Problem)
+        ]
+    else:
+        return
+    raise ChainError(problems)
+
+
+def chain_again(about: Mapping[str, Any], world: World) -> Plan:
+    """The plan of a chain as it was written down with its run. Raises `ChainError` when it is no chain any more."""
+    chains = {name: read_value(value, name).sound for name, value in about["used"].items()}
+    chain = read_value(about["definition"], about["definition"].get("name", "chain")).sound
+    return plan(chain, replace(world, chains=chains, trusted=bool(about.get("trusted"))))
+
+
+def models_named(made: Plan) -> Iterator[str | None]:
     """Every model that a plan's steps name, also as a fallback, and in the chains that it uses; ``None`` where one names none."""
-    for made in (plan, *_used(plan).values()):
-        for node in made.nodes:
+    for one in (made, *_used(made).values()):
+        for node in one.nodes:
             for ask in _asks(node.step.do):
                 yield from ask.model or (None,)
                 yield from ask.fallback
@@ -114,9 +186,9 @@ def _asks(deed: Any) -> Iterator[Ask]:
         yield deed.ask
 
 
-def _used(plan: Plan) -> dict[str, Plan]:
-    found = dict(plan.used)
-    for inner in plan.used.values():
+def _used(made: Plan) -> dict[str, Plan]:
+    found = dict(made.used)
+    for inner in made.used.values():
         found |= _used(inner)
     return found
 
@@ -167,10 +239,10 @@ class ChainRunning(Running):
             steps.hear(row, news)
             self.tell(row, news)
 
-        plan = self.plan
-        engine = Engine(partial(asking.ask, row), self.clock, roles=plan.roles, functions=plan.functions, tell=tell)
+        of = self.plan
+        engine = Engine(partial(asking.ask, row), self.clock, roles=of.roles, functions=of.functions, tell=tell)
         try:
-            return await engine.run(plan.made, plan.given(row)), None
+            return await engine.run(of.made, of.given(row)), None
         except OrchestratorError as error:
             return None, str(error)
 

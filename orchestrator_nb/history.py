@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args, overload
+from typing import Any, Final, Literal, Protocol, get_args, overload
 
 from orchestrator_nb.calls import Request
 from orchestrator_nb.catalog import Catalog, ModelSpec
@@ -47,6 +47,10 @@ class Rest(Sequence[Item]):
         kept = len(self.before) - len(self.places)
         return (f"resumed: {len(self.places):,} asked now, {kept:,} kept from before.",)
 
+    def place(self, index: int) -> int:
+        """The place of the run of an item."""
+        return self.places[index]
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -67,6 +71,21 @@ class Rest(Sequence[Item]):
             if call.error is None or place not in self.spared:
                 rows[place] = replace(call, id=f"{self.run_id}-{place}")
         return tuple(rows)
+
+
+class Begun(Protocol):
+    """What of an earlier run a book wants to know; as in `Rest`."""
+
+    @property
+    def spared(self) -> frozenset[int]:
+        """Places whose outcome stays until there is a better one."""
+
+    @property
+    def seen(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """All outcomes."""
+
+    def place(self, index: int) -> int:
+        """The place of the run of an item."""
 
 
 class History:
@@ -120,12 +139,12 @@ class History:
         told, self._untold = tuple(self._untold), []
         return told
 
-    def book(self, run_id: str, rest: Rest | None = None) -> Book | None:
+    def book(self, run_id: str, rest: Rest | Begun | None = None) -> Book | None:
         """Where a run is written down."""
         store = self.store
         if store is None:
             return None
-        return Book(store, run_id, rest.places.__getitem__, rest.spared, rest.seen) if rest else Book(store, run_id)
+        return Book(store, run_id, rest.place, rest.spared, rest.seen) if rest else Book(store, run_id)
 
     # What was
 
@@ -184,6 +203,10 @@ class History:
         before = tuple(call_of(told.id, place) for place in places)
         seen = tuple(place.outcome for place in places)
         return Rest(told.id, tuple(place.number for place in chosen), items, before, seen, spared)
+
+    def is_chain(self, name: str, last: str | None = None) -> bool:
+        """Whether a chain asked this run. Raises `UserError` when there is no such run."""
+        return "chain" in self.find(name, last).about
 
     def of_chain(
         self, name: str, *, last: str | None = None, simulating: bool = False

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator_nb.canonical import plain
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
 from orchestrator_nb.kernel.cached import Cache, Within
@@ -155,18 +156,22 @@ async def _replaying(tape: Tape, _parallel: int, _tell: Tell, _book: Book | None
     yield on_tape(tape)
 
 
-def told_of(plan: Plan, *, simulated: bool, source: str, keep_prompts: bool) -> dict[str, Any]:
-    """What stands with a run besides its calls, as JSON."""
-    about: dict[str, Any] = {
-        "models": [model.ref for model in plan.models],
-        "params": plain(plan.items[0].request.params.given),
+def told_of(models: Iterable[ModelSpec], params: Mapping[str, Any], *, simulated: bool, source: str) -> dict[str, Any]:
+    """What stands with every run besides its calls, as JSON."""
+    return {
+        "models": [model.ref for model in models],
+        "params": plain(params),
         "simulated": simulated,
         "source": source,
         "versions": versions(),
     }
-    if isinstance(plan.items, Items) and keep_prompts:
-        about["template"] = {"prompt": plan.items.template.prompt, "system": plan.items.template.system}
-    return about
+
+
+def told_of_grid(plan: Plan, *, keep_prompts: bool) -> dict[str, Any]:
+    """What stands with a grid's run."""
+    if not isinstance(plan.items, Items) or not keep_prompts:
+        return {}
+    return {"template": {"prompt": plan.items.template.prompt, "system": plan.items.template.system}}
 
 
 def versions() -> dict[str, str]:
