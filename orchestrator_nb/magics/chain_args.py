@@ -58,7 +58,9 @@ OPTIONS: Final = (
         {"action": "append"},
     ),
     Option(
-        ("--over",), ("FRAME",), "run it for each row of a DataFrame or list of dicts; its columns are inputs of that name"
+        ("--over",),
+        ("FRAME",),
+        "run it for each row of a DataFrame or list of dicts; its columns are inputs of that name",
     ),
     Option(("-m", "--model"), ("MODEL",), "the model of the steps that name none"),
     Option(("--save",), ("NAME",), "keep it among your chains, when nothing is wrong with it (%%chain alone)"),
@@ -70,7 +72,9 @@ OPTIONS: Final = (
         "return: a failed chain is a row of errors and the cell succeeds; continue (default): the cell fails at its end",
         {"choices": ON_ERROR, "default": "continue", "type": _on_error},
     ),
-    Option(("--dry-run",), (), "say what would be asked at least and at most, of whom and for how much, and ask nothing"),
+    Option(
+        ("--dry-run",), (), "say what would be asked at least and at most, of whom and for how much, and ask nothing"
+    ),
 )
 RUN_OPTIONS: Final = tuple(option for option in OPTIONS if option.flags[0] not in {"--save", "--replace"})
 RESUME_OPTIONS: Final = tuple(
@@ -136,4 +140,3 @@ def _misplaced(word: str) -> str:
     if _INPUT.fullmatch(word.partition("=")[0]) and "=" in word:
         return f"to give the chain an input write --input {word}."
     return f"{word!r} is no option; the chain stands below the line, as YAML or in one line. %chain run {word} runs one that is kept under its name."
-

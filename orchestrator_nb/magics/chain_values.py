@@ -177,7 +177,9 @@ def _unknown(chain: Chain, name: str) -> str:
 
 def _missing(chain: Chain, known: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
     for item in missing(chain, known):
-        variable = f", or --input {item.name}={{{{ {item.name} }}}} for the notebook variable" if item.name in names else ""
+        variable = (
+            f", or --input {item.name}={{{{ {item.name} }}}} for the notebook variable" if item.name in names else ""
+        )
         column = f", or --over a frame with the column {item.name!r}" if not known or variable == "" else ""
         yield f"the input {item.name!r} is missing ({_about(item)}): add --input {item.name}=…{variable}{column}."
 
