@@ -1,6 +1,6 @@
 """A chain as values: what a YAML file loads to, and what a Python user writes by hand. Frozen; equal content is equal, wherever it came from.
 
-A `Step` has one deed (`do`): `Ask`, `Block`, `Parallel`, `Switch`, `Use` or `Python`. What each field means stands in docs/chain-format.md under the same name.
+A `Step` has one deed (`do`): `Ask`, `Block`, `Parallel`, `Switch`, `Use`, `Python` or `Propose`. What each field means stands in docs/chain-format.md under the same name.
 """
 
 from __future__ import annotations
@@ -128,7 +128,25 @@ class Python:
     given: Mapping[str, Any] = field(default_factory=dict)
 
 
-Deed: TypeAlias = Ask | Block | Parallel | Switch | Use | Python
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Steps that a model proposes; ``ask`` has the task (as its prompt), the model and its options. ``allow`` empty: the model that proposes, alone."""
+
+    ask: Ask
+    allow: tuple[str, ...] = ()
+    max_steps: int = 5
+    max_calls: int = 20
+    max_cost_usd: Decimal | None = None
+    trusted: bool = False
+    repair: int = 3
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What proposed steps may name, the first for those that name none."""
+        return self.allow or self.ask.model
+
+
+Deed: TypeAlias = Ask | Block | Parallel | Switch | Use | Python | Propose
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from orchestrator_nb.chains.language import (
     InputPiece,
     OnErrorPiece,
     Piece,
+    PlanPiece,
     RepeatPiece,
     RetryPiece,
     StepPiece,
@@ -29,6 +30,7 @@ _PIECES: Final[dict[str, type[Piece]]] = {
     "retry": RetryPiece,
     "on_error": OnErrorPiece,
     "switch": SwitchPiece,
+    "plan": PlanPiece,
     "defaults": Common,
 }
 
@@ -36,6 +38,7 @@ _FORMS: Final = {
     "retry": "a number, or times and wait_s",
     "repeat": "a number of turns, or max and until",
     "each": "an expression, a list, or over, as and parallel",
+    "plan": "a text, or task, model and limits",
     "on_error": "fail, skip, {default: value} or {goto: step}",
 }
 

@@ -17,6 +17,7 @@ from orchestrator_nb.chains.chain import (
     Input,
     OnError,
     Parallel,
+    Propose,
     Python,
     Repeat,
     Retry,
@@ -33,6 +34,7 @@ from orchestrator_nb.chains.language import (
     Common,
     InputPiece,
     OnErrorPiece,
+    PlanPiece,
     StepPiece,
     SwitchPiece,
 )
@@ -41,7 +43,7 @@ from orchestrator_nb.chains.spelling import canonical
 from orchestrator_nb.chains.wants import wants_input
 from orchestrator_nb.config.yaml import Place
 
-KINDS: Final = ("steps", "parallel", "switch", "use", "python")
+KINDS: Final = ("steps", "parallel", "switch", "use", "python", "plan")
 ASK_KEYS: Final = ("prompt", "role", "persona", "system", "model", "fallback", "mode", "options", "schema", "samples")
 _ASKS: Final = ("prompt", "role", "persona", "system", "model")
 
@@ -120,7 +122,7 @@ class _Reader:
         kinds = [key for key in KINDS if key in given]
         asked = [key for key in ASK_KEYS if key in given]
         if not kinds and not given & set(_ASKS):
-            message = "the step says nothing to do; give it 'prompt' or 'role', or 'steps', 'parallel', 'switch', 'use' or 'python'."
+            message = "the step says nothing to do; give it 'prompt' or 'role', or 'steps', 'parallel', 'switch', 'use', 'python' or 'plan'."
             self._slip(place, message, path, place, of_kind=True)
         if len(kinds) > 1:
             self._slip(
@@ -160,7 +162,7 @@ class _Reader:
             return Use(piece.use, piece.with_ or {})
         if piece.python is not None:
             return Python(piece.python, piece.with_ or {})
-        return _ask(piece)
+        return _propose(piece.plan) if piece.plan is not None else _ask(piece)
 
     def _switch(self, piece: SwitchPiece, place: Place, path: str) -> Switch:
         if (piece.on is None) == (piece.ask is None):
@@ -230,6 +232,13 @@ def _ask(piece: StepPiece) -> Ask:
         options=piece.options or {},
         schema=piece.schema_,
         samples=piece.samples,
+    )
+
+
+def _propose(piece: PlanPiece) -> Propose:
+    ask = Ask(prompt=piece.task, model=(piece.model,) if piece.model else (), options=piece.options or {})
+    return Propose(
+        ask, piece.allow or (), piece.max_steps, piece.max_calls, piece.max_cost, piece.trusted, piece.repair
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator_nb.chains.chain import Ask, Block, Defaults, Parallel, Step, Switch
+from orchestrator_nb.chains.chain import Ask, Block, Defaults, Parallel, Propose, Step, Switch
 
 
 def with_defaults(step: Step, defaults: Defaults) -> Step:
@@ -24,6 +24,8 @@ def with_defaults(step: Step, defaults: Defaults) -> Step:
             other = with_defaults(default, defaults) if default else None
             judge = _judge(ask, defaults) if ask else None
             return replace(step, do=replace(switch, cases=inside(cases), ask=judge, default=other))
+        case Propose(ask=ask) as propose:
+            return _limits(replace(step, do=replace(propose, ask=_judge(ask, defaults))), defaults)
     return step
 
 

@@ -15,28 +15,41 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orchestrator_nb.canonical import plain
-from orchestrator_nb.chains.chain import ELSE, Ask, Block, OnError, Parallel, Python, Retry, Switch, Use
+from orchestrator_nb.chains.adaptive import Brief, Proposal, not_sound, request
+from orchestrator_nb.chains.chain import ELSE, Ask, Block, OnError, Parallel, Propose, Python, Retry, Switch, Use
 from orchestrator_nb.chains.expressions import Expression, Template, filled
 from orchestrator_nb.chains.graph import Graph, Node
 from orchestrator_nb.chains.inputs import bind
 from orchestrator_nb.chains.planning import Plan
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.room import Room
+from orchestrator_nb.chains.rooms import during_of
 from orchestrator_nb.chains.verdict import chosen, question
-from orchestrator_nb.chains.walk import Began, Ended, Frame, Mapped, News, Question, StepFailed, Where
+from orchestrator_nb.chains.walk import Began, Ended, Frame, Mapped, News, Proposed, Question, StepFailed, Tally, Where
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.types import Clock
 
 Asked = Callable[[Question], Awaitable[Any]]
 """Asks one question: the answer's text, or its parsed value where the step has a schema. Raises `OrchestratorError` when there is none."""
+Approve = Callable[[Proposal], Awaitable[bool]]
+"""Shows steps that a model proposes and says whether they may run. Raises `OrchestratorError` where nobody can be asked."""
+
+
+async def nobody(proposal: Proposal) -> bool:
+    """Approves nothing, for there is nobody to ask."""
+    raise StepFailed(
+        f"{proposal.where.step}: a model proposes steps, and nobody is here to approve them; run the chain where they can be shown, "
+        "or say 'trusted: true' under 'plan' to run them unseen."
+    )
+
 
 _ONCE: Final = Retry(times=0)
 _FAIL: Final = OnError()
 
 
 class Engine:
-    """Runs plans. ``functions`` are those that ``python`` may call, ``tell`` hears of each step's beginning and end, on the loop's thread."""
+    """Runs plans. ``functions`` are those that ``python`` may call, ``tell`` hears of each step's beginning and end, on the loop's thread, ``approve`` lets proposed steps run."""
 
     def __init__(
         self,
@@ -46,8 +59,9 @@ class Engine:
         roles: Roles | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         tell: Callable[[News], object] = lambda _news: None,
+        approve: Approve = nobody,
     ) -> None:
-        self._asked, self._clock, self._tell = asked, clock, tell
+        self._asked, self._clock, self._tell, self._approve = asked, clock, tell, approve
         self._roles, self._functions = roles or Roles(), functions or {}
 
     async def run(self, plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +70,7 @@ class Engine:
 
     async def _chain(self, plan: Plan, given: Mapping[str, Any], around: Frame) -> dict[str, Any]:
         names = bind(plan.chain, given)
-        frame = Frame(names, names.get("input"), around.where, around.budgets)
+        frame = Frame(names, names.get("input"), around.where, around.budgets, tallies=around.tallies)
         values = await _Chain(self, plan).room(plan.graph, frame)
         seen = {**names, **frame.saved, **values}
         return {name: filled(value, seen) for name, value in plan.outputs.items()}
@@ -199,7 +213,9 @@ class _Chain:
                 break
         return value
 
-    async def _once(self, node: Node, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:
+    async def _once(self, node: Node, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:  # noqa: PLR0911  # one of each kind
+        for tally in frame.tallies:
+            tally.deed()
         match node.step.do:
             case Ask() as ask:
                 return await self._ask(ask, frame, names, given)
@@ -216,6 +232,8 @@ class _Chain:
                 return outputs if made.chain.outputs else outputs[made.chain.steps[-1].id]
             case Python(function, values):
                 return await self._call(function, filled(dict(values), names), frame)
+            case Propose() as propose:
+                return await self._propose(node, propose, frame, names, given)
 
     async def _inside(
         self, node: Node, name: str, frame: Frame, names: Mapping[str, Any], given: Any
@@ -246,6 +264,45 @@ class _Chain:
             why = f"{frame.where.step}: the function {name} failed: {type(error).__name__}: {error}"
         raise StepFailed(why)
 
+    # Steps that a model proposes
+
+    async def _propose(self, node: Node, propose: Propose, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:
+        visible = {name: names[name] for name in sorted(node.reads | during_of(node.step)) if name in names}
+        brief = Brief(frame.where, node.path, propose, visible, node.step.budget_usd, self._plan.world)
+        proposal, made = await self._sound(brief, frame, Template.of(propose.ask.prompt or "").text(names))
+        trusted = propose.trusted and self._plan.world.trusted
+        if not trusted and not await self._engine._approve(proposal):
+            raise StepFailed(f"{frame.where.step}: the proposed steps were not approved.")
+        return await self._proposed(made, propose, replace(frame, names=visible, given=given))
+
+    async def _sound(self, brief: Brief, frame: Frame, task: str) -> tuple[Proposal, Plan]:
+        """Steps with which nothing is wrong. What is refused goes back with the reasons, a few times."""
+        proposal: Proposal | None = None
+        for number in range(brief.propose.repair + 1):
+            answer = await self._put(brief.propose.ask, frame, request(task, proposal), brief.system(), sample=number)
+            proposal = brief.read(answer)
+            self._engine._tell(Proposed(frame.where, proposal.text, proposal.problems))
+            if proposal.plan:
+                return proposal, proposal.plan
+        assert proposal  # noqa: S101  # there is one try at least
+        raise not_sound(proposal, brief.propose.repair + 1)
+
+    async def _proposed(self, made: Plan, propose: Propose, frame: Frame) -> Any:
+        """The value of the last proposed step. With one call too many the whole step has failed, whatever its parts make of it, so that it does not matter which call that was."""
+        where, most = frame.where, propose.max_calls
+        tally = Tally(where.step, most, most * propose.max_steps)
+        cap = propose.max_cost_usd
+        budgets = frame.budgets if cap is None else (*frame.budgets, Budget(cap, f"max_cost of {where.step}"))
+        inside = replace(frame, budgets=budgets, saved={}, tallies=(*frame.tallies, tally))
+        try:
+            values = await _Chain(self._engine, made).room(made.graph, inside)
+        except OrchestratorError:
+            if not tally.over:
+                raise
+        if tally.over:
+            raise tally.failure
+        return values[made.chain.steps[-1].id]
+
     # Asking
 
     async def _ask(self, ask: Ask, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:
@@ -269,8 +326,13 @@ class _Chain:
         made = Question(frame.where, ask, first, prompt, system, sample, frame.budgets)
         for other in ask.fallback:
             with suppress(OrchestratorError):
-                return await self._engine._asked(made)
+                return await self._answer(made, frame)
             made = replace(made, model=other)
+        return await self._answer(made, frame)
+
+    async def _answer(self, made: Question, frame: Frame) -> Any:
+        for tally in frame.tallies:
+            tally.call()
         return await self._engine._asked(made)
 
 

@@ -148,7 +148,7 @@ class Flow:
 
     def _texts(self, node: Node, known: Mapping[str, Kind]) -> None:
         for words in words_of(node.step):
-            if words.place[0] in {"prompt", "system", "with"} or words.place == ("switch", "ask"):
+            if words.place[0] in {"prompt", "system", "with"} or words.place in {("switch", "ask"), ("plan", "task")}:
                 self._template(node, words, known)
 
     def _template(self, node: Node, words: Words, known: Mapping[str, Kind]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator_nb.chains.chain import Step
@@ -46,6 +46,11 @@ class Graph:
 
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.id == name)
+
+    def under(self, path: str) -> Graph:
+        """The same steps as parts of the step at ``path``."""
+        nodes = [replace(node, path=f"{path}.{node.path}", inside={name: graph.under(path) for name, graph in node.inside.items()}) for node in self.nodes]  # fmt: skip
+        return Graph(tuple(nodes))
 
     def ready(self, begun: Collection[str], ended: Collection[str]) -> tuple[Node, ...]:
         """The steps that may begin now: not ``begun`` yet, and all that they need has ``ended``."""

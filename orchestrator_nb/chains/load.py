@@ -75,7 +75,7 @@ def read_all(text: str, *, file: str = CELL, name: str | None = None) -> dict[st
     try:
         document = read_yaml(text.encode("utf-8", "surrogatepass"), file)
     except ConfigError as error:
-        return {title: Reading(None, (_yaml_problem(error, file),))}
+        return {title: Reading(None, (yaml_problem(error, file),))}
     if "chains" in document.value and "steps" not in document.value:
         return _several(document)
     reading = read_value(document.value, title, origin=Origin.of(document))
@@ -109,7 +109,8 @@ def _one_line(text: str, file: str, name: str) -> Reading:
     return _Reader(value, name, Origin(file)).reading()
 
 
-def _yaml_problem(error: ConfigError, file: str) -> Problem:
+def yaml_problem(error: ConfigError, file: str) -> Problem:
+    """What the YAML reader refuses, as a problem."""
     line = error.where.removeprefix(file).lstrip(":")
     message = str(error).removeprefix(f"{error.where}: ")
     return Problem(file, int(line) if line.isdigit() else 1, 1, "", "", message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from orchestrator_nb.chains import flow, kinds
@@ -42,6 +42,8 @@ class Plan:
     used: Mapping[str, Plan]
     depth: int = 0
     """How deep its chains use chains; 0 when it uses none."""
+    world: World = field(default=ANYWHERE, compare=False, repr=False)
+    """What it was planned in; what is proposed while it runs is planned in the same."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -129,7 +131,7 @@ class _Planner:
         gives = self._flow(graph) if not graph.cycle() else ANY
         plans = {name: made for name, (made, _) in self.used.items() if made is not None}
         depth = max((made.depth + 1 for made in plans.values()), default=0)
-        return Plan(self.chain, graph, gives, plans, depth), sorted_problems(_once(self.problems))
+        return Plan(self.chain, graph, gives, plans, depth, self.world), sorted_problems(_once(self.problems))
 
     def _inputs(self) -> None:
         for item in self.chain.inputs:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from orchestrator_nb.chains.chain import Block, Each, Parallel, Step, Switch, inner
+from orchestrator_nb.chains.chain import Block, Each, Parallel, Propose, Step, Switch, inner
 from orchestrator_nb.chains.graph import Graph, Node
 from orchestrator_nb.chains.problems import Origin, Problem
 from orchestrator_nb.chains.wants import may_be_skipped, saves_in, takes_before, words_of
@@ -41,10 +41,13 @@ class Rooms:
     origin: Origin
     known: frozenset[str]
     problems: list[Problem] = field(default_factory=list)
+    earlier: frozenset[str] = frozenset()
+    """What is given or has ended before the step that is looked at just now: what steps that are proposed in its place may name."""
 
     def chain(self, steps: tuple[Step, ...]) -> Graph:
         """The graph of the whole chain."""
         self._saves(steps, ("steps",))
+        self.earlier = self.known
         graph, free = self._room(steps, _places(("steps",), steps), "", self.known, named=True)
         for ref in free:
             if ref.name not in self.known:
@@ -64,7 +67,7 @@ class Rooms:
         """A list of steps as a graph, and the names that it uses from around it."""
         local = self._local(steps, places, path, outer) if named else {}
         gaps, targets = self._jumps(steps, places, path)
-        nodes, free = list[Node](), list[Ref]()
+        nodes, free, around = list[Node](), list[Ref](), self.earlier
         for index, (step, place) in enumerate(zip(steps, places, strict=True)):
             here = f"{path}.{step.id}" if path else step.id
             node, refs = self._node(step, place, here, outer | local.keys(), is_target=bool(targets.get(step.id)))
@@ -82,6 +85,8 @@ class Rooms:
                     reads=frozenset(ref.name for ref in refs if ref.name != step.id),
                 )
             )
+            self.earlier |= {step.id, *saves_in(step)} if named else set()
+        self.earlier = around
         graph = Graph(tuple(nodes))
         self._circle(graph)
         return graph, free
@@ -90,17 +95,21 @@ class Rooms:
         self, step: Step, place: Place, path: str, visible: frozenset[str], *, is_target: bool
     ) -> tuple[Node, list[Ref]]:
         """A step with the rooms in it, and all names that it uses from around it."""
-        during = _during(step)
+        during = during_of(step)
         if step.each and step.each.name != "item" and step.each.name in visible:
             self._problem(
                 (*place, "each", "as"), f"{step.each.name!r} is taken by a name around it; take another.", path
             )
-        inside, refs = dict[str, Graph](), list[Ref]()
+        inside, refs, around = dict[str, Graph](), list[Ref](), self.earlier
+        self.earlier |= during
         for name, steps in inner(step):
             places, below, room = self._inside(step, place, path, name, steps)
             graph, free = self._room(steps, places, below, visible | during, named=room)
             inside[name] = graph
             refs += [ref for ref in free if ref.name not in during]
+        self.earlier = around
+        if isinstance(step.do, Propose):
+            refs += [Ref(name, (*place, "plan"), path) for name in sorted(self.earlier - during - {"input"})]
         extra = {"error"} if is_target else set()
         for words in words_of(step):
             seen = extra | {"input"} | (set() if words.early else during) | ({"current"} if words.late else set())
@@ -255,7 +264,7 @@ def _looks_back(node: Node) -> bool:
     return any("previous" in words.names for part in (step, *within) for words in words_of(part))
 
 
-def _during(step: Step) -> frozenset[str]:
+def during_of(step: Step) -> frozenset[str]:
     """The names that a step's items and turns give to what is in it."""
     items = {step.each.name, "index"} if isinstance(step.each, Each) else set()
     return frozenset(items | ({"previous", "turn"} if step.repeat else set()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator_nb.chains.chain import Ask, Parallel, Python, Step, Switch
+from orchestrator_nb.chains.chain import Ask, Parallel, Propose, Python, Step, Switch
 from orchestrator_nb.chains.expressions import Expression, faults
 from orchestrator_nb.chains.functions import word
 from orchestrator_nb.chains.graph import Node
@@ -45,6 +45,8 @@ def _findings(step: Step, world: World) -> Iterator[Finding]:
             yield from _switch(switch, world)
         case Python(function=name):
             yield from _function(name, world)
+        case Propose() as propose:
+            yield from _propose(propose, world)
         case Parallel():
             pass
 
@@ -96,6 +98,14 @@ def _function(name: str, world: World) -> Iterator[Finding]:
         yield ("python",), "a chain that is not trusted may not call Python functions."
     elif world.functions is not None and name not in world.functions:
         yield ("python",), f"{unknown(name, world.functions, 'function')}; register it in the notebook."
+
+
+def _propose(propose: Propose, world: World) -> Iterator[Finding]:
+    yield from asking(propose.ask, world, ("plan",))
+    yield from ((("plan", "allow"), why) for _, why in asking(Ask(model=propose.allow), world))
+    if propose.trusted and not world.trusted:
+        why = "a chain that is not trusted cannot trust what a model proposes; leave 'trusted' out, so that the steps are shown before they run."
+        yield ("plan", "trusted"), why
 
 
 def _never(step: Step) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from orchestrator_nb.chains.chain import Ask
 from orchestrator_nb.chains.graph import Node
+from orchestrator_nb.chains.problems import Problem
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import Budget
 
@@ -50,15 +51,48 @@ class Question:
     budgets: tuple[Budget, ...] = ()
 
 
+@dataclass(slots=True)
+class Tally:
+    """Counts under a limit: so many ``calls`` may be asked and ``deeds`` begun, so that loops which ask nothing end as well. ``over`` once it was one too many."""
+
+    step: str
+    calls: int
+    deeds: int
+    over: bool = False
+
+    def call(self) -> None:
+        """One question. Raises `StepFailed` when it is one too many."""
+        self.calls -= 1
+        self._check()
+
+    def deed(self) -> None:
+        """A step is begun, one more time. Raises `StepFailed` as well."""
+        self.deeds -= 1
+        self._check()
+
+    def _check(self) -> None:
+        self.over = self.over or self.calls < 0 or self.deeds < 0
+        if self.over:
+            raise self.failure
+
+    @property
+    def failure(self) -> StepFailed:
+        """Why it does not go on."""
+        return StepFailed(
+            f"{self.step}: the proposed steps ask more often than max_calls allows; raise it, or narrow the task."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is known in one room: ``names`` from around it, its ``given`` input, and what the whole chain has ``saved`` so far."""
+    """What is known in one room: ``names`` from around it, its ``given`` input, and what the whole chain has ``saved`` so far. ``tallies`` count for steps that a model proposed."""
 
     names: Mapping[str, Any]
     given: Any
     where: Where = Where()
     budgets: tuple[Budget, ...] = ()
     saved: dict[str, Any] = field(default_factory=dict)
+    tallies: tuple[Tally, ...] = ()
 
     def seen(self, values: Mapping[str, Any], before: Any, error: str | None) -> dict[str, Any]:
         """The names that a step sees."""
@@ -98,4 +132,13 @@ class Mapped:
     done: int = 0
 
 
-News: TypeAlias = Began | Ended | Mapped
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A model has proposed steps: the ``yaml`` of what is to run, or, refused because of its ``problems``, what the model wrote."""
+
+    where: Where
+    yaml: str
+    problems: tuple[Problem, ...] = ()
+
+
+News: TypeAlias = Began | Ended | Mapped | Proposed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.chains.chain import Ask, Python, Step, Switch, Use, inner
+from orchestrator_nb.chains.chain import Ask, Propose, Python, Step, Switch, Use, inner
 from orchestrator_nb.chains.expressions import Expression, Template, templates
 from orchestrator_nb.chains.work import ExpressionError
 from orchestrator_nb.config.yaml import Place
@@ -55,6 +55,8 @@ def _deed(step: Step) -> Iterator[Words]:
                 yield Words(("switch", "on"), on, expression=True)
             if ask is not None and ask.prompt is not None:
                 yield Words(("switch", "ask"), ask.prompt)
+        case Propose(ask=ask):
+            yield Words(("plan", "task"), ask.prompt or "")
         case Use(given=given) | Python(given=given):
             yield from _templates(("with",), given)
 
@@ -99,6 +101,8 @@ def takes_input(step: Step, *, surely: bool = False) -> bool:
         return True
     if isinstance(step.do, Ask):
         return step.do.prompt is None
+    if isinstance(step.do, Propose):
+        return not surely  # what is proposed may
     return any(wants_input(steps, surely=surely) for _, steps in inner(step))
 
 

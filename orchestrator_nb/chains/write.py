@@ -19,6 +19,7 @@ from orchestrator_nb.chains.chain import (
     Input,
     OnError,
     Parallel,
+    Propose,
     Python,
     Repeat,
     Retry,
@@ -84,7 +85,7 @@ def _step(step: Step, *, named: bool = True) -> Plain:
     }
 
 
-def _deed(step: Step) -> Plain:
+def _deed(step: Step) -> Plain:  # noqa: PLR0911  # one of each kind
     match step.do:
         case Ask() as ask:
             return _ask(ask)
@@ -98,6 +99,8 @@ def _deed(step: Step) -> Plain:
             return {"use": chain, **_said(**{"with": _copied(given)})}
         case Python(function, given):
             return {"python": function, **_said(**{"with": _copied(given)})}
+        case Propose() as propose:
+            return {"plan": _propose(propose)}
 
 
 def _ask(ask: Ask) -> Plain:
@@ -122,6 +125,19 @@ def _switch(switch: Switch) -> Plain:
         "cases": {case.id: _step(case, named=False) for case in switch.cases},
         **({"default": _step(switch.default, named=False)} if switch.default else {}),
     }
+
+
+def _propose(propose: Propose) -> Any:
+    ask, usual = propose.ask, Propose(propose.ask)
+    rest = _said(
+        model=_several(ask.model),
+        options=_copied(ask.options),
+        allow=_several(propose.allow),
+        max_cost=_money(propose.max_cost_usd),
+    )
+    numbers = {name: getattr(propose, name) for name in ("max_steps", "max_calls", "trusted", "repair")}
+    rest |= {name: value for name, value in numbers.items() if value != getattr(usual, name)}
+    return {"task": ask.prompt, **rest} if rest else ask.prompt
 
 
 def _common(defaults: Defaults) -> Plain:

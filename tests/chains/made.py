@@ -13,6 +13,7 @@ from orchestrator_nb.chains import (
     Input,
     OnError,
     Parallel,
+    Propose,
     Python,
     Repeat,
     Retry,
@@ -137,6 +138,13 @@ def _renamed(step, name):
     return replace(step, id=name)
 
 
+_planned = st.builds(
+    lambda task, model, options, rest: Propose(Ask(prompt=task, model=model, options=options), **rest),
+    texts, st.lists(texts, max_size=1).map(tuple), objects,
+    _some(allow=several, max_steps=st.integers(1, 100), max_calls=st.integers(1, 10_000), max_cost_usd=money, trusted=st.booleans(), repair=st.integers(0, 10)),
+)  # fmt: skip
+
+
 def _steps(deeds):
     rest = _some(
         input=json,
@@ -156,7 +164,7 @@ def _deeper(inner):
     return _steps(st.builds(Block, _branches(inner)) | st.builds(Parallel, _branches(inner)) | _switches(inner))
 
 
-_simple = _steps(_asks() | st.builds(Use, texts, objects) | st.builds(Python, texts, objects))
+_simple = _steps(_asks() | st.builds(Use, texts, objects) | st.builds(Python, texts, objects) | _planned)
 steps = st.recursive(_simple, _deeper, max_leaves=3)
 inputs = st.one_of(
     st.builds(Input, names, st.sampled_from(["text", "number", "any"])),

@@ -12,6 +12,8 @@ from orchestrator_nb.chains.language import (
     ChainPiece,
     Common,
     EachPiece,
+    InputPiece,
+    PlanPiece,
     RepeatPiece,
     RetryPiece,
     StepPiece,
@@ -39,8 +41,17 @@ def keys(*pieces):
 def test_every_key_stands_in_a_table():
     named = set(re.findall(r"`(\w+)`", " ".join(line for line in PAGE.splitlines() if line.startswith(("|", "`use`")))))
     inner = {*re.findall(r"\w+", " ".join(re.findall(r"`\{[^`]*\}`", PAGE)))}
-    assert keys(ChainPiece, Common, StepPiece, SwitchPiece) <= named
+    assert keys(ChainPiece, Common, StepPiece, SwitchPiece, PlanPiece) <= named
     assert keys(EachPiece, RepeatPiece, RetryPiece) <= named | inner
+
+
+@pytest.mark.parametrize(
+    "piece", [ChainPiece, Common, StepPiece, EachPiece, RepeatPiece, SwitchPiece, PlanPiece, RetryPiece, InputPiece]
+)
+def test_every_key_says_what_it_is_to_editors_and_to_models(piece):
+    described = piece.model_json_schema(by_alias=True)
+    keys_of = described.get("properties") or described["$defs"][piece.__name__]["properties"]
+    assert [key for key, field in keys_of.items() if not field.get("description")] == []
 
 
 def test_every_function_filter_and_test_stands_in_a_table():
