@@ -53,6 +53,7 @@ FLOORS = [
         "unlocking",
         "binding",
         "importing",
+        "library",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
     {"magics", "cli", "demo", "__main__"},  # faces
