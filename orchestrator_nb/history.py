@@ -191,6 +191,8 @@ class History:
         ``simulating``: questions go to the simulator now, so that only a run of the simulator's can go on.
         """
         told, places = self._ledger().run(self.find(name, last).id)
+        if "chain" in told.about:
+            raise UserError(f"run {told.id} is a chain's; %chain resume {told.id} goes on with it.")
         chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
