@@ -18,7 +18,8 @@ from orchestrator_nb.chains.graph import Node
 from orchestrator_nb.chains.inwords import in_short
 from orchestrator_nb.chains.load import read_value
 from orchestrator_nb.chains.planning import Plan, planned
-from orchestrator_nb.chains.problems import Origin, Problem, sorted_problems
+from orchestrator_nb.chains.problems import Origin, Problem, listed, sorted_problems
+from orchestrator_nb.chains.rooms import DECLARE, during_of
 from orchestrator_nb.chains.tally import most_calls
 from orchestrator_nb.chains.walk import StepFailed, Where
 from orchestrator_nb.chains.world import World
@@ -103,7 +104,7 @@ class Brief:
         nodes = made.nodes if made else ()
         found = [*reading.problems, *self._keys(document.value, chain)]
         known = {(problem.line, problem.column) for problem in reading.problems}
-        found += [problem for problem in later if (problem.line, problem.column) not in known]
+        found += [_undeclared(problem) for problem in later if (problem.line, problem.column) not in known]
         found += [problem for node in nodes for problem in self._refused(node, chain)]
         calls = 0 if found or not made else most_calls(made, self.names)
         found += self._many(chain, nodes, calls)
@@ -149,6 +150,12 @@ class Brief:
         return min(caps, default=None)
 
 
+def seen(node: Node, names: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """What proposed steps may name: what was given or had ended before the step, whatever else has ended by now, so that it is the same each time."""
+    found = {name: names[name] for name in sorted(node.reads | during_of(node.step)) if name in names}
+    return found if given is None else {**found, "input": given}
+
+
 def request(task: str, refused: Proposal | None) -> str:
     """The question: the task, and what was wrong with the proposal before, if there was one."""
     if refused is None:
@@ -159,18 +166,15 @@ def request(task: str, refused: Proposal | None) -> str:
     )
 
 
-def listed(problems: tuple[Problem, ...]) -> str:
-    """The problems, a line for each; of very many the first."""
-    rest = len(problems) - _SHOWN
-    return "\n".join(
-        [*(f"- {problem}" for problem in problems[:_SHOWN]), *([f"- and {rest} more"] if rest > 0 else [])]
-    )
-
-
 def not_sound(refused: Proposal, tries: int) -> StepFailed:
     """The failure of a step whose model proposes nothing sound."""
     times = "once" if tries == 1 else f"{tries} times"
     return StepFailed(f"{refused.where.step}: steps were proposed {times} and refused:\n{listed(refused.problems)}")
+
+
+def _undeclared(problem: Problem) -> Problem:
+    """A chain's file can declare what it misses, and a proposal cannot."""
+    return replace(problem, message=problem.message.removesuffix(DECLARE))
 
 
 # One step

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orchestrator_nb.canonical import plain
-from orchestrator_nb.chains.adaptive import Brief, Proposal, not_sound, request
+from orchestrator_nb.chains.adaptive import Brief, Proposal, not_sound, request, seen
 from orchestrator_nb.chains.chain import ELSE, Ask, Block, OnError, Parallel, Propose, Python, Retry, Switch, Use
 from orchestrator_nb.chains.expressions import Expression, Template, filled
 from orchestrator_nb.chains.graph import Graph, Node
@@ -23,7 +23,6 @@ from orchestrator_nb.chains.inputs import bind
 from orchestrator_nb.chains.planning import Plan
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.room import Room
-from orchestrator_nb.chains.rooms import during_of
 from orchestrator_nb.chains.verdict import chosen, question
 from orchestrator_nb.chains.walk import Began, Ended, Frame, Mapped, News, Proposed, Question, StepFailed, Tally, Where
 from orchestrator_nb.errors import OrchestratorError
@@ -267,7 +266,7 @@ class _Chain:
     # Steps that a model proposes
 
     async def _propose(self, node: Node, propose: Propose, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:
-        visible = {name: names[name] for name in sorted(node.reads | during_of(node.step)) if name in names}
+        visible = seen(node, names, given)
         brief = Brief(frame.where, node.path, propose, visible, node.step.budget_usd, self._plan.world)
         proposal, made = await self._sound(brief, frame, Template.of(propose.ask.prompt or "").text(names))
         trusted = propose.trusted and self._plan.world.trusted

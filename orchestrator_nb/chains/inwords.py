@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from orchestrator_nb.chains.convert import KINDS
 from orchestrator_nb.chains.functions import FILTERS, FUNCTIONS, TESTS, Function
 from orchestrator_nb.chains.language import ChainPiece, EachPiece, Piece, PlanPiece, RepeatPiece, StepPiece, SwitchPiece
 
 _SECTIONS: Final[dict[str, type[Piece]]] = {
     "The chain": ChainPiece,
-    "A step asks a model (prompt or role), or has exactly one of steps, parallel, switch, use, python, plan": StepPiece,
+    "A step": StepPiece,
     "each, in its long form": EachPiece,
     "repeat, in its long form": RepeatPiece,
     "switch": SwitchPiece,
@@ -45,11 +46,10 @@ Not allowed in YAML: anchors, aliases, tags, merge keys, a key twice, a second d
 
 def in_short(without: Collection[str] = ()) -> str:
     """Keys, expressions, rules and an example, without some keys of the chain and of steps."""
-    parts = [
-        "\n".join([f"{title}:", *_keys(piece, without)])
-        for title, piece in _SECTIONS.items()
-        if title.partition(",")[0] not in without
-    ]
+    sections = {title: piece for title, piece in _SECTIONS.items() if title.partition(",")[0] not in without}
+    parts = ["\n".join([f"{title}:", *_keys(piece, without)]) for title, piece in sections.items()]
+    kinds = ", ".join(kind for kind in KINDS if kind not in without)
+    parts.append(f"A step asks a model (it has prompt or role), or it has exactly one of {kinds}.")
     return "\n\n".join([*parts, _expressions(), _RULES + f"Example, over an input called papers:\n\n{EXAMPLE}"])
 
 

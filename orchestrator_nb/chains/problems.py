@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from orchestrator_nb.config.yaml import Document, Place
 
@@ -96,6 +96,16 @@ def _step_here(rest: Place) -> int:
 def sorted_problems(found: list[Problem]) -> tuple[Problem, ...]:
     """In the order of the file, each once."""
     return tuple(sorted(dict.fromkeys(found), key=lambda problem: (problem.line, problem.column)))
+
+
+_MOST_LISTED: Final = 20
+
+
+def listed(problems: tuple[Problem, ...]) -> str:
+    """The problems, a line for each; of very many the first."""
+    rest = len(problems) - _MOST_LISTED
+    more = [f"- and {rest} more"] if rest > 0 else []
+    return "\n".join([*(f"- {problem}" for problem in problems[:_MOST_LISTED]), *more])
 
 
 def at(value: Any, place: Place) -> Any:

@@ -22,6 +22,8 @@ _ONLY: Final = {
     "error": "is known in a step that a 'goto' leads to",
     "loop": "is known inside {% for %} only",
 }
+DECLARE: Final = " Declare what is given from outside under 'inputs'."
+"""What to do about an unknown name, as the end of the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class Rooms:
         else:
             hint = (
                 nearest(ref.name, sorted(ref.visible))
-                or f"; known here: {', '.join(sorted(ref.visible - _ONLY.keys()))}. Declare what is given from outside under 'inputs'."
+                or f"; known here: {', '.join(sorted(ref.visible - _ONLY.keys()))}.{DECLARE}"
             )
             message = f"{ref.name!r} is not known here{hint}"
         self._problem(ref.place, message, ref.path)

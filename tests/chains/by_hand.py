@@ -4,10 +4,9 @@
 """
 
 from orchestrator_nb.chains import Ask, Block, Parallel, Propose, Roles, Switch, bind
-from orchestrator_nb.chains.adaptive import Brief, request
+from orchestrator_nb.chains.adaptive import Brief, request, seen
 from orchestrator_nb.chains.chain import ELSE
 from orchestrator_nb.chains.expressions import Expression, Template, filled
-from orchestrator_nb.chains.rooms import during_of
 from orchestrator_nb.chains.verdict import chosen, question
 from orchestrator_nb.chains.walk import Where
 
@@ -78,11 +77,11 @@ class ByHand:
                 name = chosen(said, ids, asked=ask is not None) or (ELSE if ELSE in node.inside else None)
                 return self.room(node.inside[name], names, given)[name] if name else None
             case Propose(ask=ask) as propose:
-                seen = {name: names[name] for name in sorted(node.reads | during_of(node.step)) if name in names}
-                brief = Brief(Where(node.path), node.path, propose, seen)
+                visible = seen(node, names, given)
+                brief = Brief(Where(node.path), node.path, propose, visible)
                 task = request(Template.of(ask.prompt).text(names), None)
                 proposed = brief.read(self.answer(node.path, task, brief.system())).plan
-                return self.room(proposed.graph, seen, given)[proposed.chain.steps[-1].id]
+                return self.room(proposed.graph, visible, given)[proposed.chain.steps[-1].id]
         raise NotImplementedError
 
     def ask(self, path, ask, names, given):
