@@ -15,7 +15,7 @@ from orchestrator_nb.calls import Params, Request
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.chained import Steps, in_order
 from orchestrator_nb.chains.chain import Ask, Chain, Switch
-from orchestrator_nb.chains.engine import Engine
+from orchestrator_nb.chains.engine import Approve, Engine, nobody
 from orchestrator_nb.chains.inputs import bind
 from orchestrator_nb.chains.load import read_value
 from orchestrator_nb.chains.planning import Plan, plan
@@ -200,6 +200,7 @@ class ChainRunning(Running):
     plan: ChainPlan
     progress: Heard
     tell: Tell
+    approve: Approve = nobody
 
     def _begin(self) -> Sequence[Item]:
         return self.book.begin((), self.about, self.plan.models) if self.book else ()
@@ -240,7 +241,10 @@ class ChainRunning(Running):
             self.tell(row, news)
 
         of = self.plan
-        engine = Engine(partial(asking.ask, row), self.clock, roles=of.roles, functions=of.functions, tell=tell)
+        approve = _everything if of.trust_plans else self.approve
+        engine = Engine(
+            partial(asking.ask, row), self.clock, roles=of.roles, functions=of.functions, tell=tell, approve=approve
+        )
         try:
             return await engine.run(of.made, of.given(row)), None
         except OrchestratorError as error:
@@ -380,6 +384,11 @@ def _called(where: Where) -> str:
     """``notes.check (item 3, turn 2)``."""
     loops = [f"item {item}" for item in where.items] + [f"turn {turn}" for turn in where.turns]
     return f"{where.step} ({', '.join(loops)})" if loops else where.step
+
+
+async def _everything(_proposal: object) -> bool:
+    """Trusted unseen."""
+    return True
 
 
 def _end(rows: asyncio.Task[Any], timeout_s: float | None) -> None:

@@ -29,6 +29,7 @@ from orchestrator_nb.calls import Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.chaining import ChainPlan, ChainRunning, Earlier, Tell, chain_again, models_named, rows_for
 from orchestrator_nb.chains.chain import Chain
+from orchestrator_nb.chains.engine import Approve, nobody
 from orchestrator_nb.chains.planning import Plan as MadeChain
 from orchestrator_nb.chains.planning import plan as plan_of_chain
 from orchestrator_nb.config import Config
@@ -383,13 +384,15 @@ class Session:
         *,
         progress: Heard | None = None,
         tell: Tell | None = None,
+        approve: Approve = nobody,
         parallel: int | None = None,
         timeout_s: float | None = None,
         about: Mapping[str, Any] | None = None,
         max_cost: float | str | Decimal | None = None,
     ) -> Job:
         """Begin; the keywords are those of `start`. On the loop's thread, ``progress(place, news)`` hears of each question (an `Item`), its events and its
-        `Call`, ``tell(row, news)`` of the steps (`orchestrator_nb.chains.walk`). The run's ``chained`` tells what the chain gave.
+        `Call`, ``tell(row, news)`` of the steps (`orchestrator_nb.chains.walk`), and ``await approve(proposal)`` says whether steps that a model proposes may run;
+        without it they may not. The run's ``chained`` tells what the chain gave.
         """
         way, limits, stop = self._way(plan, max_cost), self.config.settings.limits, Stop()
         run_id = plan.resumed or new_run_id(self._clock.wall(), secrets.token_bytes(3))
@@ -404,6 +407,7 @@ class Session:
             stop=stop,
             progress=progress or _nothing,
             tell=tell or _nothing,
+            approve=approve,
             notices=self._told,
             about={**self._told_of(plan), **(about or {})},
         )
