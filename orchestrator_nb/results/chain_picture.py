@@ -51,7 +51,7 @@ def headline(progress: ChainState) -> str:
     parts = [
         cut(progress.name, 80),
         _rows(progress) if progress.rows > 1 else _steps(progress),
-        _calls(whole, count(whole.calls, "call")),
+        f"{count(whole.calls, 'call')}: {_calls(whole)}" if whole.calls else _calls(whole),
         cost(whole),
         seconds(progress.now() - progress.began),
         left(progress),
@@ -162,7 +162,7 @@ def _ended(step: Step) -> str:
 
 
 def _states(step: Step, rows: int) -> str:
-    counts = {"done": step.done, "running": step.under_way, "failed": step.failed, "skipped": step.skipped}
+    counts = {"running": step.under_way, "done": step.done, "failed": step.failed, "skipped": step.skipped}
     told = [f"{number:,} {word}" for word, number in counts.items() if number]
     if not told:
         return "○ waiting"
@@ -186,14 +186,13 @@ def _most(step: Step) -> str:
     return f"at most {step.plan.turns:,}" if step.plan.may_end_early else f"{step.plan.turns:,}"
 
 
-def _calls(step: Step, total: str) -> str:
+def _calls(step: Step) -> str:
     """What became of its calls, and what those that are under way do."""
-    words = [f"{number:,} {word}" for word, number in step.outcomes.most_common() if word != "live"]
+    words = [f"{number:,} {word}" for word, number in step.outcomes.most_common()]
     held = sum(step.held.values())
     running = [f"{step.open - held:,} running"] if step.open > held else []
     waits = [f"{number:,} {reason}" for reason, number in step.held.most_common(REASONS)]
-    told = ", ".join([*words, *running, *waits])
-    return f"{total}: {told}" if words else ", ".join(filter(None, [total, *running, *waits]))
+    return ", ".join([*words, *running, *waits])
 
 
 def _time(step: Step, progress: ChainState) -> str:
@@ -209,12 +208,11 @@ def _row(shown: _Shown, progress: ChainState) -> str:
         return row_of([f'<td colspan="5" class="onb-note">{escape(shown.words)}</td>'])
     inside = f"onb-in{min(shown.depth, DEEPEST)}"
     failure = f'<div class="onb-error">{escape(why(step))}</div>' if step.failed else ""
-    told = _calls(step, f"{step.calls:,}") if step.calls or step.open else ""
     return row_of(
         [
             f'<th scope="row"><span class="{inside} onb-short">{escape(cut(step.plan.id, 60))}</span></th>',
             f"<td>{escape(state(step, progress.rows))}{failure}</td>",
-            f"<td>{escape(told)}</td>",
+            f"<td>{escape(_calls(step))}</td>",
             _number(_time(step, progress)),
             _number(cost(step)),
         ]
@@ -225,8 +223,7 @@ def _line(shown: _Shown, progress: ChainState) -> str:
     step = shown.step
     if step is None:
         return f"  {shown.words}"
-    told = _calls(step, count(step.calls, "call")) if step.calls or step.open else ""
-    parts = [state(step, progress.rows), told, _time(step, progress), cost(step), why(step)]
+    parts = [state(step, progress.rows), _calls(step), _time(step, progress), cost(step), why(step)]
     name = " ".join(cut(step.plan.id, 60).split())
     return f"{'  ' * (shown.depth + 1)}{name}: {' · '.join(part for part in parts if part)}"
 

@@ -168,9 +168,9 @@ class ChainState:
     def _begin(self, row: int, news: Began) -> None:
         step = self._step(news.where.step)
         self._under_way.add((row, news.where))
-        step.under_way += 1
-        if step.began is None or not (self.rows > 1 or step.above):
+        if step.began is None or (self.rows == 1 and not step.under_way):
             step.began = self.now()
+        step.under_way += 1
         step.ended = None
         if step.above is None:
             self._left.setdefault(row, len(self.steps))
