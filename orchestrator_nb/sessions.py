@@ -29,6 +29,7 @@ from orchestrator_nb.calls import Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
 from orchestrator_nb.chaining import ChainPlan, ChainRunning, Earlier, Tell, chain_again, models_named, rows_for
 from orchestrator_nb.chains.chain import Chain
+from orchestrator_nb.chains.drafting import Draft, Drafting
 from orchestrator_nb.chains.engine import Approve, nobody
 from orchestrator_nb.chains.planning import Plan as MadeChain
 from orchestrator_nb.chains.planning import plan as plan_of_chain
@@ -423,6 +424,19 @@ class Session:
         """The awaitable twin of `run_chain`."""
         return self._frame(await self.start_chain(self.plan_chain(chain, given, **how)))
 
+    def draft_chain(self, text: str, model: str | None = None, *, tries: int = 3) -> Draft:
+        """A chain that ``model`` (else the session's) drafts from plain English, checked and repaired at most ``tries`` times; nothing of it runs.
+
+        `Draft.chain` is sound, or `Draft.problems` says what is still wrong. Raises `ProviderError` and `UserError` when the model gives no answer.
+        """
+        drafting = Drafting(text, self._at_hand(), self.chains.world())
+
+        def ask(prompt: str, system: str) -> str:
+            told = {"words": prompt, "rules": system}
+            return self.ask("{{ words }}", model, system="{{ rules }}", namespace=told).text
+
+        return drafting.draft(ask, tries)
+
     def rest_of_chain(self, run: str = "last") -> ChainPlan:
         """A chain's run that broke off, was stopped or killed, ready to go on: what it answered is kept, what failed is asked again. Raises `UserError`
         when there is nothing left of it.
@@ -436,6 +450,20 @@ class Session:
         return self._chain_plan(
             made, tuple(about["rows"]), about.get("model"), over=about["over"], earlier=earlier, trusted=trusted
         )
+
+    def _at_hand(self) -> tuple[str, ...]:
+        """The models that can be asked as things stand, by the name that one would type; all of them while keys may be in a locked vault, or none is in sight."""
+        vault, known = self.vault.vault, [spec for spec in self.catalog.models if not spec.retired]
+
+        def has(vendor: Vendor) -> bool:
+            return not vendor.key_name or any(
+                self._environ.get(key) or vault.knows(key) for key in synonyms(vendor.key_name)
+            )
+
+        found = [spec for spec in known if has(spec.vendor)]
+        locked = vault.exists and not vault.is_open
+        everything = self.simulating or locked or not any(spec.vendor.key_name for spec in found)
+        return tuple(next(iter(spec.aliases), spec.ref) for spec in (known if everything else found))
 
     def _chain_plan(self, made: MadeChain, rows: Any, model: str | None, **how: Any) -> ChainPlan:
         def model_of(name: str | None) -> ModelSpec:
