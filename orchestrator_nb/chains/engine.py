@@ -87,19 +87,25 @@ class _Chain:
         """The values of a room's steps by id, when all have ended."""
         room = Room(graph, frame.given)
         running: dict[asyncio.Task[Any], Node] = {}
+        ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
         try:
-            while self._begin(room, frame, running) or running:
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    self._end(room, frame, running.pop(task), task)
+            while self._begin(room, frame, running, ended):
+                task = await ended.get()
+                self._end(room, frame, running.pop(task), task)
         finally:
             await _cancelled(running)
         if room.failure:
             raise room.failure
         return room.values
 
-    def _begin(self, room: Room, frame: Frame, running: dict[asyncio.Task[Any], Node]) -> bool:
-        """Begin all that can; whether anything did. What is skipped ends at once, so that what waits for it is looked at again."""
+    def _begin(
+        self,
+        room: Room,
+        frame: Frame,
+        running: dict[asyncio.Task[Any], Node],
+        ended: asyncio.Queue[asyncio.Task[Any]],
+    ) -> bool:
+        """Begin all that can, and hear in ``ended`` of their ends; whether anything runs. What is skipped ends at once, so that what waits for it is looked at again."""
         while ready := room.ready():
             for node in ready:
                 where = frame.where.at(node)
@@ -112,10 +118,11 @@ class _Chain:
                     room.skip(node)
                     self._say(where, "skipped", needs=self._needs(node, frame))
                     continue
-                room.begun.add(node.id)
                 seen, before = room.seen(node, frame), room.before(node)
                 self._engine._tell(Began(where, self._engine._clock.monotonic()))
-                running[asyncio.create_task(self._step(node, replace(frame, where=where), seen, before))] = node
+                task = asyncio.create_task(self._step(node, replace(frame, where=where), seen, before))
+                task.add_done_callback(ended.put_nowait)
+                running[task] = node
         return bool(running)
 
     def _end(self, room: Room, frame: Frame, node: Node, task: asyncio.Task[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What waits for what: the steps of one room with the ids they need, and which may run now. Values only; nothing here runs anything."""
+"""What waits for what: the steps of one room with the ids they need. Values only; nothing here runs anything."""
 
 from __future__ import annotations
 
@@ -51,10 +51,6 @@ class Graph:
         """The same steps as parts of the step at ``path``."""
         nodes = [replace(node, path=f"{path}.{node.path}", inside={name: graph.under(path) for name, graph in node.inside.items()}) for node in self.nodes]  # fmt: skip
         return Graph(tuple(nodes))
-
-    def ready(self, begun: Collection[str], ended: Collection[str]) -> tuple[Node, ...]:
-        """The steps that may begin now: not ``begun`` yet, and all that they need has ``ended``."""
-        return tuple(node for node in self.nodes if node.id not in begun and node.needs <= set(ended))
 
     def waves(self) -> tuple[tuple[Node, ...], ...]:
         """The steps by the time at which each could begin if all took equally long; those of one wave may run at the same time."""

@@ -1,4 +1,4 @@
-"""One room of steps under way: which have begun and ended, with which values, and what a failure leads to. Knows no time."""
+"""One room of steps under way: which may begin and which have ended, with which values, and what a failure leads to. Knows no time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ class Room:
     """``values`` by id of the steps that have ended; ``failure`` is what ends the room once nothing runs in it any more."""
 
     def __init__(self, graph: Graph, given: Any) -> None:
-        self._graph, self._given = graph, given
-        self.begun: set[str] = set()
+        self._given = given
+        self._missing = {node.id: len(node.needs) for node in graph.nodes}
+        self._waiting: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for name in node.needs:
+                self._waiting.setdefault(name, []).append(node)
+        self._free = [node for node in graph.nodes if not node.needs]
         self.values: dict[str, Any] = {}
         self.failure: OrchestratorError | None = None
         self._skipped: set[str] = set()
         self._errors: dict[str, str] = {}
 
-    def ready(self) -> tuple[Node, ...]:
-        """What may begin now; nothing after a failure."""
-        return () if self.failure else self._graph.ready(self.begun, self.values)
+    def ready(self) -> list[Node]:
+        """What may begin now, and was not told of before; nothing after a failure."""
+        found, self._free = self._free, []
+        return [] if self.failure else found
 
     def skips(self, node: Node, frame: Frame) -> bool:
         """Whether it is passed over: by a ``goto``, by its ``when``, or as it has nothing to ask."""
@@ -49,9 +55,12 @@ class Room:
         return frame.seen(self.values, self.before(node), error)
 
     def end(self, node: Node, value: Any) -> None:
-        """It has its value."""
-        self.begun.add(node.id)
+        """It has its value, and what waits for nothing else may begin."""
         self.values[node.id] = value
+        for later in self._waiting.pop(node.id, ()):
+            self._missing[later.id] -= 1
+            if not self._missing[later.id]:
+                self._free.append(later)
 
     def skip(self, node: Node) -> None:
         """It has none, and what comes next takes its input from before it."""
@@ -69,5 +78,4 @@ class Room:
                 self._errors[node.id] = str(error)
                 self.skip(node)
             case "fail":
-                self.begun.add(node.id)
                 self.failure = self.failure or error

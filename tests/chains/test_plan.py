@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator_nb.chains import Ask, Chain, Input, Roles, Step, Use, World, check, load, plan
+from orchestrator_nb.chains.room import Room
 from orchestrator_nb.errors import ChainError
 
 
@@ -337,10 +338,13 @@ def test_every_step_begins_once_after_all_that_it_names_and_a_circle_is_always_f
             plan(Chain("x", steps))
         return
     graph = plan(Chain("x", steps)).graph
-    begun, ended = [], set()
-    while ready := graph.ready(begun, ended):
-        begun += [node.id for node in ready]
-        assert all({f"s{b}" for a, b in edges if f"s{a}" == node.id} <= ended for node in ready)
-        ended.add(ready[0].id)  # one ends, the others are still running
-        ended |= set(begun)
+    room, begun = Room(graph, None), []
+    running = room.ready()
+    while running:
+        node = running.pop()
+        begun.append(node.id)
+        room.end(node, None)  # one ends, the others are still running
+        ready = room.ready()
+        assert all({f"s{b}" for a, b in edges if f"s{a}" == node.id} <= room.values.keys() for node in ready)
+        running += ready
     assert sorted(begun) == sorted(step.id for step in steps)
