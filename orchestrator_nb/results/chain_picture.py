@@ -45,6 +45,11 @@ def line(progress: ChainState) -> str:
     return " ".join(plain(f"{headline(progress)}{steps}").split())
 
 
+def told(step: Step, progress: ChainState) -> str:
+    """A step that has ended, in one line."""
+    return " ".join(plain(_line(_Shown(step), progress)).split())
+
+
 def headline(progress: ChainState) -> str:
     """``review · 2 of 3 steps · 7 calls, 1 running · $0.0021 · 12 s · about 5 s left``."""
     whole = progress.whole

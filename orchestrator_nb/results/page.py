@@ -32,6 +32,7 @@ STYLE: Final = (
     ".onb-tail{display:flex;flex-direction:column-reverse;min-width:14em;line-height:1.4;max-height:2.8em;overflow:hidden}"
     ".onb-stream{max-height:8.4em;margin:.1em 0 .5em}.onb-in1{padding-left:1.2em}.onb-in2{padding-left:2.4em}.onb-in3{padding-left:3.6em}"
     ".onb-in4{padding-left:4.8em}.onb-in5{padding-left:6em}.onb-in6{padding-left:7.2em}"
+    ".onb-box pre.onb-yaml{max-height:32em;overflow:auto;white-space:pre-wrap;padding:.5em .8em;margin:.3em 0}"
     f".onb-sample+.onb-sample{{border-top:1px dashed {_LINE};margin-top:.5em;padding-top:.5em}}"
     f".onb-summary,.onb-note,.onb-more{{font-size:.9em;color:{_FAINT}}}"
     ".onb-error{color:var(--jp-error-color1,#c62828)}"
