@@ -1,31 +1,17 @@
-"""Where a cell shows its chain: one display that is redrawn in a notebook, one changing line in a terminal, or nothing; in the end the outputs and the summary.
-
-    watched = watching(session, plan, shell, quiet=line.quiet, about=place_of(shell))
-    stopped = watch.block(watched, watched.draw)            # or: await watch.tick(watched, watched.draw)
-    run = watched.end()
-
-or, where nobody awaits, `watch_chain`. Steps that a model proposes are shown and asked about on the way.
-"""
+"""Where a cell shows its chain: one display that is redrawn in a notebook, one changing line in a terminal, or nothing; in the end the outputs and the summary."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.getipython import get_ipython
 
 from orchestrator_nb.calls import Event
 from orchestrator_nb.chaining import ChainPlan
 from orchestrator_nb.chains.walk import News
-from orchestrator_nb.job import Job
-from orchestrator_nb.magics import watch
-from orchestrator_nb.magics.chain_consent import Consent, consent_for
-from orchestrator_nb.magics.outcome import Interrupted
 from orchestrator_nb.magics.screen import FIRST_S, Picture
 from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.results.chain_progress import ChainProgress
@@ -58,61 +44,18 @@ class ChainScreen(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A chain under way with its screen; `watch.block` and `watch.tick` take it as their job."""
-
-    job: Job
-    screen: ChainScreen
-    consent: Consent
+class Line(Protocol):
+    """What of a cell's line matters to its screen."""
 
     @property
-    def done(self) -> bool:
-        """Whether the run has ended."""
-        return self.job.done
-
-    def stop(self) -> None:
-        """Keep what is finished, cancel the rest."""
-        self.job.stop()
-
-    def attend(self, show: Callable[[], object]) -> None:
-        """Ask what the run needs to know: the vault's password, whether proposed steps may run."""
-        self.job.attend(show)
-        self.consent.attend(show)
-
-    def draw(self, *, now: bool = False) -> None:
-        """Show the state."""
-        self.screen.draw(now=now)
-
-    def end(self, *, told: bool = False) -> Run:
-        """Shows the final result. Raises `Interrupted` when a stopped job does not come to rest, for the user wants the cell back."""
-        if not self.job.done:
-            raise Interrupted("stopped; some calls are still being cancelled, %llm last shows the rows when they are.")
-        run = self.job.result()
-        self.screen.finish(run, told=told)
-        return run
+    def quiet(self) -> bool:
+        """Whether nothing is shown."""
+        ...
 
 
-def watching(session: Session, plan: ChainPlan, shell: Shell, *, quiet: bool = False, **how: Any) -> Watched:
-    """Starts ``plan`` on a screen that fits this shell; ``how`` is what `Session.start_chain` takes."""
-    screen, consent = screen_for(session, plan, shell, quiet=quiet), consent_for(shell)
-    return Watched(
-        session.start_chain(plan, progress=screen.hear, tell=screen.tell, approve=consent, **how), screen, consent
-    )
-
-
-def watch_chain(
-    session: Session, plan: ChainPlan, *, shell: Shell = None, quiet: bool = False, told: bool = False, **how: Any
-) -> Run:
-    """Runs ``plan`` to its end before the user's eyes. Interrupted, it gives what there is; the run's rows tell so."""
-    watched = watching(session, plan, shell or get_ipython(), quiet=quiet, **how)
-    watch.block(watched, watched.draw)
-    return watched.end(told=told)
-
-
-def screen_for(session: Session, plan: ChainPlan, shell: Shell, *, quiet: bool = False) -> ChainScreen:
-    """The screen for this plan in this shell."""
-    if quiet:
+def screen_for(plan: ChainPlan, line: Line, session: Session, shell: Shell) -> ChainScreen:
+    """The screen that fits this shell and these options."""
+    if line.quiet:
         return Dark()
     progress = ChainProgress(plan.made.chain.name, sketch(plan.made), rows=len(plan.rows))
     if not hasattr(shell, "kernel"):
