@@ -117,7 +117,7 @@ def _deed(node: Node, known: Known, plan: Plan) -> Count:
 
 def _asking(ask: Ask) -> Count:
     samples = ask.samples or 1
-    models = Counter({name: samples for name in ask.model or (None,)})
+    models = Counter[str | None](dict.fromkeys(ask.model or (None,), samples))
     return Count(models.total(), models.total(), models)
 
 

@@ -59,6 +59,7 @@ class Option:
 
 
 def at_least_one(text: str) -> int:
+    """A whole number, as argparse takes it."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a whole number from 1, not {text!r}")
     return int(text)

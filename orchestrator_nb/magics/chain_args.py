@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.args import Option, Parser, assignment, flags, nearest, taking

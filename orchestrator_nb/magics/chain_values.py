@@ -108,12 +108,12 @@ def _written(item: Input, text: str, names: Mapping[str, Any]) -> Any:
     except TemplateError as error:
         reason = str(error).replace("in the prompt ", "").replace("the prompt's template", "the template")
     else:
-        return text if item.type == "text" else _yaml(text)
+        return text if item.type == "text" else yaml_value(text)
     raise UserError(reason)
 
 
-def _yaml(text: str) -> Any:
-    """A number, true, false, null, a list or a mapping as YAML writes them, else the text."""
+def yaml_value(text: str) -> Any:
+    """A number, true, false, null, a list or a mapping as YAML writes them, else the text. Raises `UserError`."""
     if text[:1] not in {"[", "{", '"', "'"}:
         return scalar(text)
     try:
@@ -136,23 +136,30 @@ def _variable(item: Input, name: str, names: Mapping[str, Any]) -> Any:
 
 def plain_json(value: Any, name: str) -> Any:
     """A notebook's value as JSON has it: frames as lists of mappings, arrays, tuples and sets as lists. Raises `UserError` for what is none."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain_json(inner, name) for key, inner in value.items()}
+    if (items := _items(value)) is None:
+        raise UserError(
+            f"{name!r} holds a {type(value).__name__}, and a chain takes texts, numbers, lists and mappings; turn it into one."
+        )
+    return [plain_json(inner, name) for inner in items] if isinstance(items, list) else plain_json(items[0], name)
+
+
+def _items(value: Any) -> list[Any] | tuple[Any] | None:
+    """What is in something like a list; the value of something like a number in a tuple."""
     if _is_frame(value):
-        return [plain_json(row, name) for row in rows_of(value)]
-    if hasattr(value, "tolist"):  # NumPy and pandas
-        return plain_json(value.tolist(), name)
-    if isinstance(value, Sequence | set | frozenset | range) and not isinstance(value, bytes):
-        return [plain_json(inner, name) for inner in value]
+        return list(rows_of(value))
     if type(value).__name__ in {"NAType", "NaTType"}:
-        return None
-    raise UserError(
-        f"{name!r} holds a {type(value).__name__}, and a chain takes texts, numbers, lists and mappings; turn it into one."
-    )
+        return (None,)
+    if hasattr(value, "tolist"):  # NumPy and pandas
+        found = value.tolist()
+        return found if isinstance(found, list) else (found,)
+    is_list = isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes)
+    return list(value) if is_list else None
 
 
 def _is_frame(value: Any) -> bool:

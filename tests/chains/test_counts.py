@@ -6,8 +6,10 @@ from orchestrator_nb.chains import load, plan
 from orchestrator_nb.chains.counts import by_step, count, depends_on_inputs
 from orchestrator_nb.chains.world import World
 
+ALONE = World()
 
-def counted(text, world=World(), **given):
+
+def counted(text, world=ALONE, **given):
     found = count(plan(load(text), world), given)
     return found.least, found.most
 
