@@ -213,10 +213,11 @@ def _row(shown: _Shown, progress: ChainState) -> str:
         return row_of([f'<td colspan="5" class="onb-note">{escape(shown.words)}</td>'])
     inside = f"onb-in{min(shown.depth, DEEPEST)}"
     failure = f'<div class="onb-error">{escape(why(step))}</div>' if step.failed else ""
+    note = f'<div class="onb-note">{escape(cut(step.note, WHY))}</div>' if step.note and step.under_way else ""
     return row_of(
         [
             f'<th scope="row"><span class="{inside} onb-short">{escape(cut(step.plan.id, 60))}</span></th>',
-            f"<td>{escape(state(step, progress.rows))}{failure}</td>",
+            f"<td>{escape(state(step, progress.rows))}{failure}{note}</td>",
             f"<td>{escape(_calls(step))}</td>",
             _number(_time(step, progress)),
             _number(cost(step)),

@@ -62,6 +62,7 @@ class Step:
     skipped: int = 0
     failed: int = 0
     why: str = ""
+    note: str = ""
     began: float | None = None
     ended: float | None = None
     items: int = 0
@@ -150,6 +151,10 @@ class ChainState:
                 self._end(row, news)
             elif isinstance(news, Mapped):
                 self._mapped(news)
+            elif news.problems:
+                self._step(news.where.step).note = f"proposed steps are refused: {news.problems[0]}"
+            else:
+                self._step(news.where.step).note = ""
 
     def heard(self, number: int, news: Item | Event | Call) -> None:
         """A question arises, something happens to it, its call has ended."""
