@@ -91,7 +91,7 @@ class Library:
         if name in known:
             return known[name]
         if name in ready():
-            raise UserError(f"{name!r} is a template, from which a chain is made: onb chain new {name}")
+            raise UserError(f"{name!r} is a template, from which a chain is made: %chain new NAME --from {name}")
         raise UserError(f"{unknown(name, known, f'chain {printable(repr(name)[1:-1])!r}')}.")
 
     def read(self, chain: str | Path | Chain) -> tuple[Chain, bool]:
@@ -103,12 +103,21 @@ class Library:
         if isinstance(chain, Chain):
             return chain, True
         if isinstance(chain, str) and not _is_path(chain):
-            if TITLE.fullmatch(chain.strip()):
-                kept = self.find(chain.strip())
-                return kept.sound, kept.trusted
-            return read_one(chain).sound, True
-        kept = self._at(Path(chain))
-        return kept.sound, kept.trusted
+            if not TITLE.fullmatch(chain.strip()):
+                return self._sound(read_one(chain)), True
+            kept = self.find(chain.strip())
+        else:
+            kept = self._at(Path(chain))
+        return self._sound(Reading(kept.chain, kept.problems)), kept.trusted
+
+    def _sound(self, reading: Reading) -> Chain:
+        """The chain. Where its text is wrong, `ChainError` also has what is wrong with its plan."""
+        if reading.chain is None or not reading.problems:
+            return reading.sound
+        known = {(problem.line, problem.column) for problem in reading.problems}
+        later = planned(reading.chain, self.world())[1]
+        new = [problem for problem in later if (problem.line, problem.column) not in known]
+        raise ChainError(sorted_problems([*reading.problems, *new]))
 
     @property
     def roles(self) -> Roles:
@@ -290,7 +299,7 @@ class Library:
             for name, kept in self._by_file()
             if kept.path and kept.text is not None and os.path.realpath(kept.path) == real
         }
-        found = known or _named(path)
+        found = known or in_file(path)
         if len(found) == 1:
             return next(iter(found.values()))
         raise UserError(f"{printable(path)} holds {len(found)} chains ({', '.join(found)}); put one into each file.")
@@ -316,8 +325,8 @@ def _own_file(path: Path) -> dict[str, Kept]:
     return {} if data is None else _read(data, path, "user")
 
 
-def _named(path: Path) -> dict[str, Kept]:
-    """The chains in any other file, which may call no Python functions. Raises `UserError` when it cannot be read."""
+def in_file(path: Path) -> dict[str, Kept]:
+    """The chains in any file by name, also the broken ones; they may call no Python functions. Raises `UserError` when it cannot be read."""
     found = bytes_of(path, lambda _path, _status: None)
     if found is None:
         raise UserError(f"{printable(path)}: there is no such file.")

@@ -133,7 +133,7 @@ def test_an_unknown_name_is_told_with_the_nearest_and_a_template_with_the_way_to
 
     with pytest.raises(UserError, match="did you mean 'review'"):
         place.library.find("reviw")
-    with pytest.raises(UserError, match="onb chain new refine"):
+    with pytest.raises(UserError, match="%chain new NAME --from refine"):
         place.library.find("refine")
     with pytest.raises(UserError) as raised:
         place.library.find("\x1b]0;x\x07")
