@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator_nb.figures import count, cut
-from orchestrator_nb.results.compare import FOLD, FORMATTED, PROMPTS, folded
+from orchestrator_nb.results.chain_values import html, inner, listed, size, text, words
+from orchestrator_nb.results.compare import FORMATTED, PROMPTS
 from orchestrator_nb.results.page import box, row_of, table
-from orchestrator_nb.results.safe_text import NO_MATH, escape, plain, safe_html
+from orchestrator_nb.results.safe_text import NO_MATH, escape, plain
 from orchestrator_nb.results.summary import summary
 from orchestrator_nb.results.view import View, view
 from orchestrator_nb.runs import Chained, Run
 
-SHOWN: Final = 20_000
-"""Characters of one output that are shown in a terminal, and of one that is not text; the frame has the whole."""
-PLACES: Final = 100
-"""Items of a list that are shown."""
 COLUMNS: Final = 12
 _GIVEN: Final = 120
 
@@ -27,10 +23,10 @@ def chain_view(run: Run, *, told: bool = False) -> View:
     if run.chained is None:
         return view(run, told=told)
     lines, chained = summary(run), run.chained
-    inner = _rows(chained) if chained.over else _once(chained, told=told)
-    words = _rows_text(chained) if chained.over else _once_text(chained, told=told)
+    page = _rows(chained) if chained.over else _once(chained, told=told)
+    said = _rows_text(chained) if chained.over else _once_text(chained, told=told)
     footer = f'<div class="{NO_MATH}">{lines.inner}</div>'
-    return View(box(inner, footer, math=True), f"{words}\n\n{lines.text}".lstrip(), lines.text)
+    return View(box(page, footer, math=True), f"{said}\n\n{lines.text}".lstrip(), lines.text)
 
 
 # Once
@@ -40,24 +36,14 @@ def _once(chained: Chained, *, told: bool) -> str:
     outputs, error = _of(chained, 0)
     if outputs is None:
         return "" if told else _failure(error)
-    formatted = _size(outputs) <= FORMATTED
-    if len(outputs) == 1:
-        [value] = outputs.values()
-        return _value(value, formatted=formatted, whole=True)
-    rows = (
-        row_of([f'<th scope="row">{_words(name)}</th>', f"<td>{_value(value, formatted=formatted)}</td>"])
-        for name, value in outputs.items()
-    )
-    return table(["output", "value"], rows)
+    return inner(outputs)
 
 
 def _once_text(chained: Chained, *, told: bool) -> str:
     outputs, error = _of(chained, 0)
     if outputs is None:
         return "" if told else plain(f"✗ {error}")
-    if len(outputs) == 1:
-        return "".join(_text(value) for value in outputs.values())
-    return "\n\n".join(f"▸ {plain(name)}\n{_text(value)}" for name, value in outputs.items())
+    return listed(outputs)
 
 
 # Over rows
@@ -66,7 +52,7 @@ def _once_text(chained: Chained, *, told: bool) -> str:
 def _rows(chained: Chained) -> str:
     names = _names(chained)
     shown = range(min(len(chained.outputs), PROMPTS))
-    formatted = sum(_size(chained.outputs[row] or {}) for row in shown) <= FORMATTED
+    formatted = sum(size(chained.outputs[row] or {}) for row in shown) <= FORMATTED
     rows = (row_of(_cells(chained, row, names, formatted=formatted)) for row in shown)
     left = len(chained.outputs) - PROMPTS
     more = f'<div class="onb-note">… {count(left, "more row")}; .llm.outputs has them all.</div>' if left > 0 else ""
@@ -76,11 +62,11 @@ def _rows(chained: Chained) -> str:
 def _cells(chained: Chained, row: int, names: Sequence[str], *, formatted: bool) -> Iterator[str]:
     outputs, error = _of(chained, row)
     yield f'<th scope="row">{row}</th>'
-    yield f"<td>{_words(_given(chained, row))}</td>"
+    yield f"<td>{words(_given(chained, row))}</td>"
     if outputs is None:
         yield f'<td colspan="{max(len(names), 1)}">{_failure(error)}</td>'
     else:
-        yield from (f"<td>{_value(outputs.get(name), formatted=formatted)}</td>" for name in names)
+        yield from (f"<td>{html(outputs.get(name), formatted=formatted)}</td>" for name in names)
 
 
 def _rows_text(chained: Chained) -> str:
@@ -95,7 +81,7 @@ def _row_text(chained: Chained, row: int) -> Iterator[str]:
     if outputs is None:
         yield f"  ✗ {error}"
     for name, value in (outputs or {}).items():
-        yield f"  {name}: {cut(_text(value), 2000)}".replace("\n", "\n    ")
+        yield f"  {name}: {cut(text(value), 2000)}".replace("\n", "\n    ")
 
 
 def _names(chained: Chained) -> list[str]:
@@ -108,7 +94,7 @@ def _given(chained: Chained, row: int) -> str:
     """The chain's inputs in this row, in short; not all the frame's columns."""
     declared = chained.definition.get("inputs") or {}
     given = chained.rows[row]
-    told = [f"{name}: {cut(' '.join(_text(given[name]).split()), 60)}" for name in declared if name in given]
+    told = [f"{name}: {cut(' '.join(text(given[name]).split()), 60)}" for name in declared if name in given]
     return cut(" · ".join(told), _GIVEN)
 
 
@@ -124,40 +110,3 @@ def _of(chained: Chained, row: int) -> tuple[Mapping[str, Any] | None, str]:
 
 def _failure(error: str) -> str:
     return f'<div class="onb-error {NO_MATH}">✗ {escape(cut(error, 2000))}</div>'
-
-
-def _words(text: str) -> str:
-    return f'<span class="{NO_MATH}">{escape(cut(text, 200))}</span>'
-
-
-def _value(value: Any, *, formatted: bool, whole: bool = False) -> str:
-    """A text as readable text, a list of texts one below the other, anything else as JSON. ``whole``: not folded."""
-    if isinstance(value, str):
-        shown = safe_html(value) if formatted else f'<div class="onb-text">{escape(value[:FORMATTED])}</div>'
-        return shown if whole else folded(value, shown)
-    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        parts = "".join(f'<div class="onb-sample">{_value(part, formatted=formatted)}</div>' for part in value[:PLACES])
-        left = len(value) - PLACES
-        return parts + (f'<div class="onb-note">… {count(left, "more item")}</div>' if left > 0 else "")
-    text = _text(value)
-    shown = f'<div class="onb-text {NO_MATH}">{escape(text)}</div>'
-    return shown if whole or len(text) <= FOLD else folded(text, shown)
-
-
-def _text(value: Any) -> str:
-    """For a terminal, and for what is not text."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        text = "\n".join(f"{number}. {part}" for number, part in enumerate(value, 1))
-    else:
-        text = json.dumps(value, ensure_ascii=False, indent=1)
-    return plain(text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)")
-
-
-def _size(outputs: Mapping[str, Any]) -> int:
-    return sum(len(value) if isinstance(value, str) else _size_of(value) for value in outputs.values())
-
-
-def _size_of(value: Any) -> int:
-    return sum(len(part) for part in value if isinstance(part, str)) if isinstance(value, list) else 0

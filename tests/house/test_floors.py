@@ -50,6 +50,8 @@ FLOORS = [
         "running",
         "budgets",
         "literals",
+        "chained",
+        "chaining",
         "unlocking",
         "binding",
         "importing",
