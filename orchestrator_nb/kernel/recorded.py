@@ -27,6 +27,8 @@ from orchestrator_nb.types import Emit, Handler, Layer
 
 TOGETHER_S: Final = 0.008
 """How long after one commit the next may begin: those who finish meanwhile share it."""
+SOON_S: Final = 0.002
+"""How long what only wants to be told waits for company: who answers a chain's step asks the next one in a moment, and waits for the disk then."""
 BEHIND: Final = 500
 """Calls that may wait to be told before their workers wait too: calls that nothing goes out for are quicker than the disk."""
 
@@ -238,6 +240,7 @@ class Together:
         self._waiting: list[Heard] = []
         self._asked = 0
         self._busy = False
+        self._soon: asyncio.TimerHandle | None = None
 
     @property
     def behind(self) -> int:
@@ -246,17 +249,25 @@ class Together:
 
     def wait(self) -> asyncio.Future[None]:
         """Done when all that was handed over before is on disk. Raises `StoreError` when it cannot be."""
-        future = asyncio.get_running_loop().create_future()
-        self.then(partial(_settle, future))
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append(partial(_settle, future))
+        if not self._busy:
+            self._begin(loop)
         return future
 
     def then(self, heard: Heard) -> None:
         """Call ``heard`` when all that was handed over before is on disk, in the order of these calls; with the error when it cannot be."""
         self._waiting.append(heard)
-        if not self._busy:
-            self._busy = True
+        if not self._busy and not self._soon:
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._ask, loop)  # the others of this turn come along
+            self._soon = loop.call_later(SOON_S, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._soon:
+            self._soon.cancel()
+        self._busy, self._soon = True, None
+        loop.call_soon(self._ask, loop)  # the others of this turn come along
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []
