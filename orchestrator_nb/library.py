@@ -19,7 +19,7 @@ from orchestrator_nb.chains.complaints import step_path
 from orchestrator_nb.chains.language import TITLE
 from orchestrator_nb.chains.load import CELL, Reading, read_all, read_value
 from orchestrator_nb.chains.load import read as read_one
-from orchestrator_nb.chains.planning import check, planned
+from orchestrator_nb.chains.planning import all_problems, check, planned
 from orchestrator_nb.chains.problems import Origin, Problem, sorted_problems
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.templates import ready
@@ -112,12 +112,9 @@ class Library:
 
     def _sound(self, reading: Reading) -> Chain:
         """The chain. Where its text is wrong, `ChainError` also has what is wrong with its plan."""
-        if reading.chain is None or not reading.problems:
+        if not reading.problems:
             return reading.sound
-        known = {(problem.line, problem.column) for problem in reading.problems}
-        later = planned(reading.chain, self.world())[1]
-        new = [problem for problem in later if (problem.line, problem.column) not in known]
-        raise ChainError(sorted_problems([*reading.problems, *new]))
+        raise ChainError(all_problems(reading, self.world()))
 
     @property
     def roles(self) -> Roles:

@@ -14,7 +14,7 @@ from orchestrator_nb.chains.flow import Flow
 from orchestrator_nb.chains.graph import Graph, Node
 from orchestrator_nb.chains.inputs import is_a, misfit
 from orchestrator_nb.chains.kinds import ANY, Kind
-from orchestrator_nb.chains.load import read, read_value
+from orchestrator_nb.chains.load import Reading, read, read_value
 from orchestrator_nb.chains.problems import Problem, sorted_problems
 from orchestrator_nb.chains.rooms import Ref, Rooms
 from orchestrator_nb.chains.vet import vet
@@ -78,7 +78,11 @@ def plan(chain: Chain, world: World = ANYWHERE) -> Plan:
 
 def check(text: str, *, file: str = "<chain>", name: str | None = None, world: World = ANYWHERE) -> tuple[Problem, ...]:
     """Everything that is wrong with the chain in a text, whether in its language or in its plan; nothing is raised."""
-    reading = read(text, file=file, name=name)
+    return all_problems(read(text, file=file, name=name), world)
+
+
+def all_problems(reading: Reading, world: World = ANYWHERE) -> tuple[Problem, ...]:
+    """What is wrong with the language of a text, and with the plan of what could be read of it."""
     if reading.chain is None:
         return reading.problems
     later = planned(reading.chain, world)[1]
@@ -99,16 +103,15 @@ Made = dict[str, Result]
 
 
 def _planned(chain: Chain, world: World, above: tuple[str, ...], made: Made) -> Result:
-    if problems := _by_hand(chain):
-        return None, problems
-    return _Planner(chain, world, above, made).planned()
+    reading = _by_hand(chain)
+    if reading.chain is None or reading.problems:
+        return None, reading.problems
+    return _Planner(reading.chain, world, above, made).planned()
 
 
-def _by_hand(chain: Chain) -> tuple[Problem, ...]:
-    """What the language would refuse in a chain that was not read from a text."""
-    if chain.origin.file:
-        return ()
-    return read_value(to_plain(chain), chain.name).problems
+def _by_hand(chain: Chain) -> Reading:
+    """A chain that was not read from a text, as the language has it: what it refuses is refused, and a budget of 0.1 is exact."""
+    return Reading(chain) if chain.origin.file else read_value(to_plain(chain), chain.name)
 
 
 class _Planner:
