@@ -169,6 +169,8 @@ class _Chain:
         items = Expression.of(each.over).value(names) if isinstance(each.over, str) else each.over
         if not isinstance(items, list):
             raise StepFailed(f"{frame.where.step}: each needs a list, and {each.over} gives {type(items).__name__}.")
+        for tally in frame.tallies:
+            tally.items(len(items))
         places, done = asyncio.Semaphore(each.parallel or max(len(items), 1)), itertools.count(1)
 
         def say(done: int = 0) -> None:
@@ -202,6 +204,8 @@ class _Chain:
         for _ in range(retry.times):
             with suppress(OrchestratorError):
                 return await self._turns(node, frame, names, before)
+            if any(tally.over for tally in frame.tallies):
+                break
             await self._engine._clock.sleep(retry.wait_s)
         return await self._turns(node, frame, names, before)
 

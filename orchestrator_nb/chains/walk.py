@@ -70,8 +70,12 @@ class Tally:
         self.deeds -= 1
         self._check()
 
-    def _check(self) -> None:
-        self.over = self.over or self.calls < 0 or self.deeds < 0
+    def items(self, number: int) -> None:
+        """A list of so many is begun, none of them if they are too many. Raises `StepFailed` as well."""
+        self._check(number)
+
+    def _check(self, more: int = 0) -> None:
+        self.over = self.over or self.calls < 0 or self.deeds < more
         if self.over:
             raise self.failure
 
