@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from orchestrator_nb.calls import Params, Request
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.chained import Steps, in_order
-from orchestrator_nb.chains.chain import Ask, Chain, Switch
+from orchestrator_nb.chains.chain import Ask, Chain, Propose, Switch
 from orchestrator_nb.chains.engine import Approve, Engine, nobody
 from orchestrator_nb.chains.inputs import bind
 from orchestrator_nb.chains.load import read_value
@@ -177,12 +177,14 @@ def models_named(made: Plan) -> Iterator[str | None]:
             for ask in _asks(node.step.do):
                 yield from ask.model or (None,)
                 yield from ask.fallback
+            if isinstance(node.step.do, Propose):
+                yield from node.step.do.allow
 
 
 def _asks(deed: Any) -> Iterator[Ask]:
     if isinstance(deed, Ask):
         yield deed
-    elif isinstance(deed, Switch) and deed.ask:
+    elif isinstance(deed, Switch | Propose) and deed.ask:
         yield deed.ask
 
 

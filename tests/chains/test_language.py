@@ -173,7 +173,7 @@ def test_the_json_schema_accepts_what_loads_and_refuses_an_unknown_key():
 
     validator = jsonschema_rs.validator_for(schema())
     good = read(
-        b"steps: [{id: a, prompt: x, retry: 2, each: docs, repeat: 3, model: [a, b]}, {id: s, switch: {on: a, cases: {x: [{prompt: y}]}}}]\noutputs: [a]",
+        b"steps: [{id: a, prompt: x, retry: 2, each: docs, repeat: 3, model: [a, b]}, {id: s, switch: {on: a, cases: {x: [{prompt: y}]}}}, {plan: more}, {plan: {task: more, allow: m, max_cost: 0.5, trusted: false}}]\noutputs: [a]",
         "f",
     ).value
     assert validator.is_valid(good)
@@ -182,5 +182,7 @@ def test_the_json_schema_accepts_what_loads_and_refuses_an_unknown_key():
         {"steps": [{"promt": "x"}]},
         {"steps": [{"prompt": "x", "retry": "y"}]},
         {**good, "x": 1},
+        {"steps": [{"plan": {"task": "x", "max_steps": 0}}]},
+        {"steps": [{"plan": {"tsk": "x"}}]},
     ):
         assert not validator.is_valid(wrong)
