@@ -23,6 +23,11 @@ def parent(path: str) -> str:
     return path[: max(path.rfind("."), path.rfind("/"), 0)]
 
 
+def _beside(path: str, name: str) -> str:
+    """The path of the step ``name`` in the same room."""
+    return f"{path[: max(path.rfind('.'), path.rfind('/')) + 1]}{name}"
+
+
 def above(path: str) -> Iterator[str]:
     """The step and those that it is in."""
     while path:
@@ -38,19 +43,20 @@ class Figures:
     frame: pd.DataFrame
 
     @cached_property
-    def paths(self) -> tuple[str, ...]:
-        """Every step, in the order of the plan; proposed ones behind the step that they were proposed for. Without a plan, as they were told."""
-        known = list(dict.fromkeys(step.step for step in self.told.steps))
-        try:
-            planned = self._planned()
-        except UserError:
-            return tuple(known)
-        return _merged(planned, known)
-
-    def _planned(self) -> list[str]:
+    def _parts(self) -> Mapping[str, frozenset[str]]:
+        """Every planned step with those it waits for, in the order of the plan; nothing where the chain cannot be planned again."""
         from orchestrator_nb.chains.scene import scene, walk
 
-        return [part.path for part in walk(scene(self.told.plan))]
+        try:
+            root = scene(self.told.plan)
+        except UserError:
+            return {}
+        return {part.path: frozenset(_beside(part.path, name) for name in part.node.needs) for part in walk(root)}
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Every step, in the order of the plan; proposed ones behind the step that they were proposed for. Without a plan, as they were told."""
+        return _merged(list(self._parts), [step.step for step in self.told.steps])
 
     @cached_property
     def sums(self) -> Mapping[str, Mapping[str, float]]:
@@ -74,8 +80,7 @@ class Figures:
     @cached_property
     def slowest(self) -> int:
         """The row that took longest."""
-        rows = dict.fromkeys(step.row for step in self.told.steps)
-        return max(rows, key=lambda row: wall_s(_spans(self._of(row, ""))), default=0)
+        return max(self.told.numbers, key=lambda row: wall_s(_spans(self._of(row, ""), self._parts)), default=0)
 
     def _of(self, row: int, above_it: str) -> list[StepTold]:
         return [step for step in self.told.steps if step.row == row and parent(step.step) == above_it]
@@ -92,7 +97,7 @@ class Figures:
         while ahead:
             path = ahead.pop()
             found.add(path)
-            ahead += [span.name for span in critical_path(_spans(self._of(self.slowest, path)))]
+            ahead += [span.name for span in critical_path(_spans(self._of(self.slowest, path), self._parts))]
         return frozenset(found)
 
     @cached_property
@@ -116,7 +121,7 @@ class Figures:
     @cached_property
     def _spans(self) -> tuple[Span, ...]:
         steps = self._of(self.slowest, "")
-        return tuple(_spans(steps, {step.step: self._waited(step) for step in steps}))
+        return tuple(_spans(steps, self._parts, {step.step: self._waited(step) for step in steps}))
 
     def _waited(self, step: StepTold) -> float:
         """How much of a step's time limits took. Its calls waited side by side, so their sum says nothing; the share of waiting in all their time does."""
@@ -160,10 +165,18 @@ def _together(steps: Sequence[StepTold]) -> StepTold:
     return StepTold(worst.row, worst.step, worst.outcome, 0.0, sum(walls) if walls else None, times, why=worst.why)
 
 
-def _spans(steps: Iterable[StepTold], waited: Mapping[str, float] | None = None) -> list[Span]:
-    """Those that ran; what is unfinished has no end, and so no span."""
+def _spans(
+    steps: Iterable[StepTold], needs: Mapping[str, frozenset[str]], waited: Mapping[str, float] | None = None
+) -> list[Span]:
+    """Those that ran; what is unfinished has no end, and so no span. ``needs`` are those of the plan."""
     return [
-        Span(step.step, step.began or 0.0, step.ended or 0.0, step.needs, (waited or {}).get(step.step, 0.0))
+        Span(
+            step.step,
+            step.began or 0.0,
+            step.ended or 0.0,
+            step.needs | needs.get(step.step, frozenset()),
+            (waited or {}).get(step.step, 0.0),
+        )
         for step in steps
         if step.wall_s is not None and step.outcome != "skipped"
     ]

@@ -109,7 +109,7 @@ def _row(path: str, figures: Figures) -> dict[str, Any]:
         "outcome": became.outcome if became else None,
         "calls": int(sums.get("calls", 0)),
         "times": became.times if became else 0,
-        "wall_s": np.nan if became is None or became.wall_s is None else became.wall_s,
+        "wall_s": np.nan if became is None or became.wall_s is None or became.outcome == "skipped" else became.wall_s,
         **known,
         **tokens,
         "share": np.nan if parent(path) else figures.shares.get(path, 0.0),
@@ -128,17 +128,17 @@ def _notes(figures: Figures, gain: float) -> Iterator[str]:
     if not figures.path:
         yield "no step has ended, so there is no critical path."
         return
-    several = len(figures.told.rows) > 1
-    of = f" (row {figures.slowest}, the slowest of {len(figures.told.rows):,})" if several else ""
+    several = len(figures.told.numbers) > 1
+    of = f" (row {figures.slowest}, the slowest of {len(figures.told.numbers):,})" if several else ""
     yield f"critical path{of}: {cut(' → '.join(figures.path), 300)}, {seconds(figures.wall_s)}."
     slowest = max(figures.path, key=lambda path: figures.shares.get(path, 0.0))
     share = f"{slowest} takes {figures.shares.get(slowest, 0.0):.0%} of it"
-    if gain > _WORTH * figures.wall_s:
+    if gain > max(_WORTH * figures.wall_s, 0.1):
         yield f"with no limits it would have taken about {seconds(figures.least_s)}, {seconds(gain)} less: more calls in parallel would help; {share}."
     else:
         yield f"more parallelism would gain next to nothing; {share}, so that is where a faster model or a shorter answer tells."
     if several:
-        yield f"calls, tokens, seconds and cost are those of {count(len(figures.told.rows), 'row')} together."
+        yield f"calls, tokens, seconds and cost are those of {count(len(figures.told.numbers), 'row')} together."
 
 
 def _more(rows: int) -> list[str]:

@@ -61,6 +61,11 @@ class ChainTold:
         return cut(plain(str(self.definition.get("name") or "chain")), 80)
 
     @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The rows in which steps were reached."""
+        return tuple(dict.fromkeys(step.row for step in self.steps))
+
+    @cached_property
     def plan(self) -> Plan:
         """The chain planned again. Raises `UserError` when it cannot be."""
         from orchestrator_nb.chains.load import read_value  # brings pydantic and the parser of templates

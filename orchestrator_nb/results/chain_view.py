@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from orchestrator_nb.figures import count, cut
+from orchestrator_nb.results.chain_summary import reason
 from orchestrator_nb.results.chain_values import html, inner, listed, size, text, words
 from orchestrator_nb.results.compare import FORMATTED, PROMPTS
 from orchestrator_nb.results.page import box, row_of, table
@@ -22,7 +23,7 @@ def chain_view(run: Run, *, told: bool = False) -> View:
     """The picture of a chain's run; ``told``: its failure is raised, so it need not be said here too."""
     if run.chained is None:
         return view(run, told=told)
-    lines, chained = summary(run), run.chained
+    lines, chained = summary(run, reasons=False), run.chained
     page = _rows(chained) if chained.over else _once(chained, told=told)
     said = _rows_text(chained) if chained.over else _once_text(chained, told=told)
     footer = f'<div class="{NO_MATH}">{lines.inner}</div>'
@@ -104,8 +105,7 @@ def _given(chained: Chained, row: int) -> str:
 def _of(chained: Chained, row: int) -> tuple[Mapping[str, Any] | None, str]:
     """What the row gave, or why nothing."""
     outputs = chained.outputs[row] if row < len(chained.outputs) else None
-    error = chained.errors[row] if row < len(chained.errors) else None
-    return outputs, error or "stopped before its end."
+    return outputs, "" if outputs is not None else reason(chained, row)
 
 
 def _failure(error: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from orchestrator_nb.figures import count
@@ -9,7 +10,7 @@ from orchestrator_nb.results import chain_outputs
 from orchestrator_nb.results.chain_figures import Figures
 from orchestrator_nb.results.chain_profile import Profile
 from orchestrator_nb.results.chain_profile import profile as profiled
-from orchestrator_nb.results.chain_told import told
+from orchestrator_nb.results.chain_told import ChainTold, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,16 +25,25 @@ def outputs(frame: pd.DataFrame) -> chain_outputs.Outputs | pd.DataFrame:
 
 def profile(frame: pd.DataFrame) -> Profile:
     """A row per step, in the order of the plan."""
-    return profiled(Figures(told(frame, "profile()"), frame))
+    return profiled(Figures(_of(frame, "profile()"), frame))
 
 
 def draw(frame: pd.DataFrame) -> Drawing:
     """The picture of the chain with what became of each step."""
     from orchestrator_nb.chains.drawing import draw as drawn  # brings the language of chains with it
 
-    chain = told(frame, "draw()")
-    rows = f" · {count(len(chain.rows), 'row')} together" if len(chain.rows) > 1 else ""
+    chain = _of(frame, "draw()")
+    rows = f" · {count(len(chain.numbers), 'row')} together" if len(chain.numbers) > 1 else ""
     return drawn(chain.plan, states(Figures(chain, frame)), title=f"{chain.name}{rows}")
+
+
+def _of(frame: pd.DataFrame, what: str) -> ChainTold:
+    """What the frame says of its chain; of a filtered one, of the rows that are left."""
+    chain = told(frame, what)
+    if len(frame) >= len(chain.waited) or "row" not in frame:
+        return chain
+    left = set(frame["row"].dropna())
+    return replace(chain, steps=[step for step in chain.steps if step.row in left])
 
 
 def states(figures: Figures) -> dict[str, State]:

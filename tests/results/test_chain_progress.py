@@ -408,7 +408,7 @@ def test_one_output_stands_alone_as_readable_text_with_the_summary_below():
     shown = chain_view(run(call(), chained=chained({"text": "**bold**"})))
     assert "<strong>bold</strong>" in shown.html
     assert "<table" not in shown.html
-    assert shown.text.startswith("**bold**\n\n1 call: 1 live")
+    assert shown.text.startswith("**bold**\n\nc · 1 call: 1 live")
 
 
 def test_several_outputs_are_a_small_table():
