@@ -35,6 +35,7 @@ class ChainLine:
     max_cost: Decimal | None = None
     source: str | None = None
     fresh: bool = False
+    trust_plans: bool = False
     on_error: OnError = "continue"
     quiet: bool = False
     dry_run: bool = False
@@ -72,6 +73,7 @@ OPTIONS: Final = (
         "return: a failed chain is a row of errors and the cell succeeds; continue (default): the cell fails at its end",
         {"choices": ON_ERROR, "default": "continue", "type": _on_error},
     ),
+    Option(("--trust-plans",), (), "run what models propose as further steps (plan) without asking you"),
     Option(
         ("--dry-run",), (), "say what would be asked at least and at most, of whom and for how much, and ask nothing"
     ),
@@ -90,11 +92,12 @@ def parse(line: str) -> ChainLine:
     """Reads the first line of a cell. Raises `UserError` with the nearest option when one does not exist."""
     name, rest = assignment(line, "--input topic=rain")
     given, words = read(split(rest), OPTIONS, "%%chain")
+    made = _line(given, name)
     if words:
         raise UserError(_misplaced(words[0]))
     if given.replace and given.save is None:
         raise UserError("--replace goes with --save NAME.")
-    return _line(given, name)
+    return made
 
 
 def parse_run(words: Sequence[str]) -> tuple[ChainLine, list[str]]:

@@ -92,17 +92,16 @@ def _cost(plan: ChainPlan, session: Session, calls: Count) -> str:
         return f"not known: {error}"
     whole = calls.most == calls.least == len(items)
     known = (
-        ""
-        if whole
-        else f" for the {counted_words(len(items), 'call')} that can be told now; the others' depends on the answers"
+        f" for the {counted_words(len(items), 'call')} that can be told now; of the others it depends on the answers"
     )
     unknown = f"; no price is known for {', '.join(estimate.unknown)}" if estimate.unknown else ""
     if estimate.usd is None:
         return f"not known{unknown}"
     low, high = money(float(estimate.usd.low)), money(float(estimate.usd.high))
-    cached = f", {estimate.cached:,} answered already" if estimate.cached else ""
-    paid = " if models were asked; the simulator costs nothing" if estimate.simulated else ""
-    return f"{low if low == high else f'{low} to {high}'}{known}{cached}{unknown}{paid}"
+    span = low if low == high else f"{low} to {high}"
+    cached = f"; {counted_words(estimate.cached, 'call')} answered already" if estimate.cached else ""
+    free = "; nothing with the simulator, which answers" if estimate.simulated else ""
+    return f"{span}{'' if whole else known}{cached}{unknown}{free}"
 
 
 def _all_questions(plan: ChainPlan) -> Iterator[Item]:

@@ -42,8 +42,16 @@ class BrokenChain(ChainError):
 
 def broken(error: ChainError, *, cell: bool) -> BrokenChain:
     """A chain's problems, each in a line. Those of a ``cell`` have its lines, which begin with that of the magic."""
-    lines = [_told(problem, cell=cell) if isinstance(problem, Problem) else str(problem) for problem in error.problems]
-    return BrokenChain(f"{len(lines):,} problems in this chain; nothing was asked.", lines, error.problems)
+    problems = [problem for problem in error.problems if not _follows(problem, error.problems)]
+    lines = [_told(problem, cell=cell) if isinstance(problem, Problem) else str(problem) for problem in problems]
+    return BrokenChain(f"{len(lines):,} problems in this chain; nothing was asked.", lines, problems)
+
+
+def _follows(problem: object, problems: Collection[object]) -> bool:
+    """Whether a problem of a step as a whole may only be there because one of its keys is wrong."""
+    if not isinstance(problem, Problem) or problem.key or not problem.step:
+        return False
+    return any(isinstance(other, Problem) and other.key and other.step == problem.step for other in problems)
 
 
 def _told(problem: Problem, *, cell: bool) -> str:
@@ -52,7 +60,8 @@ def _told(problem: Problem, *, cell: bool) -> str:
     what = [f"line {problem.line + 1}"] if problem.line else []
     what += [f"step {problem.step!r}"] if problem.step else []
     what += [repr(problem.key)] if problem.key else []
-    return f"{', '.join(what)}: {problem.message}" if what else problem.message
+    message = problem.message.partition(" Accepted: ")[0] if "did you mean" in problem.message else problem.message
+    return f"{', '.join(what)}: {message}" if what else message
 
 
 def given(chain: Chain, texts: Mapping[str, str], columns: Collection[str], names: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +84,7 @@ def given(chain: Chain, texts: Mapping[str, str], columns: Collection[str], name
                 wrong.append(f"--input {name}: {error}")
     wrong += _missing(chain, {*texts, *columns}, names)
     if wrong:
-        raise BrokenChain(f"{chain.name!r} was not run:", wrong)
+        raise UserError(wrong[0] if len(wrong) == 1 else "\n  ".join([f"{chain.name!r} was not run:", *wrong]))
     return values
 
 
@@ -94,6 +103,8 @@ def columns_of(frame: Any) -> tuple[str, ...]:
 
 def value_of(item: Input, text: str, names: Mapping[str, Any]) -> Any:
     """What is written for one input, as its declared type has it. Raises `UserError`."""
+    if text.strip() in {"…", "..."}:
+        raise UserError("write its value in the place of the dots.")
     value = _written(item, text, names)
     if reason := misfit(item, value):
         raise UserError(reason + _hint(item, text, names))
@@ -184,11 +195,10 @@ def _unknown(chain: Chain, name: str) -> str:
 
 def _missing(chain: Chain, known: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
     for item in missing(chain, known):
-        variable = (
-            f", or --input {item.name}={{{{ {item.name} }}}} for the notebook variable" if item.name in names else ""
-        )
-        column = f", or --over a frame with the column {item.name!r}" if not known or variable == "" else ""
-        yield f"the input {item.name!r} is missing ({_about(item)}): add --input {item.name}=…{variable}{column}."
+        other = f"--over a frame with the column {item.name!r}"
+        if item.name in names:
+            other = f"--input {item.name}={{{{ {item.name} }}}} for the notebook variable"
+        yield f"the input {item.name!r} is missing ({_about(item)}): add --input {item.name}=…, or {other}."
 
 
 def _about(item: Input) -> str:

@@ -258,7 +258,7 @@ def _templates(_magics: ChainMagics, words: Words) -> pd.DataFrame:
         return pd.DataFrame(rows, columns=["template", "description", "parameters"])
     parameters = template(names[0]).parameters.values()
     rows_of_one = [(one.name, one.default, one.description) for one in parameters]
-    return pd.DataFrame(rows_of_one, columns=["parameter", "default", "description"])
+    return pd.DataFrame(rows_of_one, columns=["parameter", "default", "description"], dtype=object)
 
 
 _NEW: Final = (
@@ -309,17 +309,18 @@ def _from(magics: ChainMagics, words: Words) -> Drawing | None:
     variables = magics.shell.user_ns
     session = magics.magics.session
     draft = session.draft_chain(said, fill(models[0], variables) if models else None)
-    _say(draft.text.rstrip())
+    text = plain(draft.text).strip()
+    _say(text)
     if draft.problems or draft.chain is None:
         lines = [str(problem) for problem in draft.problems]
-        _cell(magics, f"%%chain\n{draft.text.strip()}")
+        _cell(magics, f"%%chain\n{text}")
         raise BrokenChain(
             f"after {count(draft.tries, 'try').replace('trys', 'tries')} the draft still has {count(len(lines), 'problem')}; it is in the cell below, to be mended:",
             lines or ["the draft holds no chain."],
             draft.problems,
         )
     inputs = "".join(f" --input {item.name}=…" for item in draft.chain.inputs if item.default is REQUIRED)
-    _cell(magics, f"%%chain{inputs}\n{draft.text.strip()}")
+    _cell(magics, f"%%chain{inputs}\n{text}")
     _say("\nThe cell below has this chain; change it, fill in its inputs, and run it. Nothing has run yet.")
     return draw(plan(draft.chain, session.chains.world()))
 

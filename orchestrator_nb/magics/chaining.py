@@ -67,6 +67,8 @@ class ChainAsked:
     line: ChainLine
     job: Attended
     screen: ChainScreen
+    kept: bool = True
+    """Whether the run stands in the store, so that it can go on."""
 
     @cached_property
     def run(self) -> Run:
@@ -83,8 +85,8 @@ class ChainAsked:
     def error(self, stopped: bool) -> BaseException | None:
         """What fails the cell after all is shown and assigned: an interrupt, or a failed chain unless that was asked for as a row."""
         if stopped:
-            return interrupted(self.run, self.line.name)
-        return None if self.line.on_error == "return" else failure(self.run, self.line.name)
+            return interrupted(self.run, self.line.name, kept=self.kept)
+        return None if self.line.on_error == "return" else failure(self.run, self.line.name, kept=self.kept)
 
 
 def begin(line: ChainLine, body: str, session: Session, shell: Shell) -> ChainAsked | None:
@@ -93,7 +95,7 @@ def begin(line: ChainLine, body: str, session: Session, shell: Shell) -> ChainAs
         raise UserError("there is no chain; write it below the %%chain line (%%chain? shows how).")
     names = frozenset(_columns(line, shell))
     chain = _checked(body, line, session, names)
-    _named(body, chain, session)
+    _named(chain, session)
     if line.save:
         _save(line, body, session, names)
         if not line.inputs and line.over is None and (open_inputs := missing(chain, ())):
@@ -132,7 +134,7 @@ def start(plan: ChainPlan, line: ChainLine, session: Session, shell: Shell) -> C
         max_cost=line.max_cost,
         about=place_of(shell),
     )
-    return ChainAsked(line, Attended(job, consent), screen)
+    return ChainAsked(line, Attended(job, consent), screen, session.store is not None)
 
 
 def confirm(plan: ChainPlan, line: ChainLine, session: Session) -> None:
@@ -147,26 +149,25 @@ def confirm(plan: ChainPlan, line: ChainLine, session: Session) -> None:
         )
 
 
-def interrupted(run: Run, name: str | None) -> Interrupted:
+def interrupted(run: Run, name: str | None, *, kept: bool) -> Interrupted:
     """The sentence after an interrupt."""
-    kept = sum(call.error is None for call in run.calls)
-    return Interrupted(
-        f"stopped; {count(kept, 'answer')} kept, all rows are in {name or '_'}; %chain resume {run.id} goes on."
-    )
+    answers = sum(call.error is None for call in run.calls)
+    again = f"; %chain resume {run.id} goes on" if kept else ""
+    return Interrupted(f"stopped; {count(answers, 'answer')} kept, all rows are in {name or '_'}{again}.")
 
 
-def failure(run: Run, name: str | None) -> OrchestratorError | None:
+def failure(run: Run, name: str | None, *, kept: bool) -> OrchestratorError | None:
     """What to raise for a chain that failed, or for rows of a frame on which it did."""
     chained = run.chained
     failed = [error for error in chained.errors if error is not None] if chained else []
     if chained is None or not failed:
         return None
-    again = f"%chain resume {run.id} keeps what is answered and tries the rest again"
+    again = f" %chain resume {run.id} keeps what is answered and tries the rest again." if kept else ""
     if not chained.over:
-        return ChainFailed(f"{_line(failed[0])} {again}.")
+        return ChainFailed(f"{_line(failed[0])}{again}")
     return ChainFailed(
-        f"the chain failed on {len(failed):,} of {len(chained.rows):,} rows; {name or '_'}.llm.outputs has them, {again}, "
-        f"--on-error return lets the cell pass. The first: {_line(failed[0])}"
+        f"the chain failed on {len(failed):,} of {len(chained.rows):,} rows; {name or '_'}.llm.outputs has them, "
+        f"--on-error return lets the cell pass.{again} The first: {_line(failed[0])}"
     )
 
 
@@ -187,6 +188,7 @@ def _plan(line: ChainLine, chain: Chain | str | Path, session: Session, shell: S
         model=None if line.model is None else fill(line.model, names),
         source=source_of(line.source, line.fresh, session, names),
         max_cost=line.max_cost,
+        trust_plans=line.trust_plans,
     )
 
 
@@ -202,19 +204,23 @@ def _checked(body: str, line: ChainLine, session: Session, names: frozenset[str]
     return load(body, name=line.save)
 
 
-def _named(body: str, chain: Chain, session: Session) -> None:
+def _named(chain: Chain, session: Session) -> None:
     """A chain that says its name is known by it in this notebook."""
-    if any(key.startswith("name:") for key in body.splitlines()):
+    if ("name",) in chain.origin.lines:
         session.chains.define(chain.name, chain)
 
 
 def _save(line: ChainLine, body: str, session: Session, names: frozenset[str]) -> None:
+    """Keeps a sound chain. Raises `UserError` where another has its name, and nobody said ``--replace``."""
     name = line.save or ""
     kept = session.chains.all().get(name)
     if kept and kept.text is not None and kept.text.strip() == body.strip():
-        return _say(f"{name} is kept already, as it is here ({kept.path}).")
+        return
+    if kept and kept.origin == "user" and not line.replace:
+        raise UserError(f"another chain is kept as {name!r} ({kept.path}); add --replace, or take another name.")
     path = session.chains.save(name, body, replace=line.replace, names=names)
-    return _say(f"{name} is kept in {path}.")
+    if not line.quiet:
+        _say(f"{name} is kept in {path}.")
 
 
 def _how_to_run(name: str, chain: Chain) -> str:

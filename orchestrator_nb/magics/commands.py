@@ -17,8 +17,8 @@ from orchestrator_nb.diagnosis import Check, without_home
 from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.magics import past, talks, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
+from orchestrator_nb.magics.chain_watch import show
 from orchestrator_nb.magics.manual import COMMANDS, line_help
-from orchestrator_nb.magics.screen import show
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.secret import Veiled
