@@ -43,7 +43,7 @@ _PLANNER: Final = (
 class Proposal:
     """Steps that a model proposes in the place of the step at ``where``. ``text`` is the YAML of what would run; of a refused one, what the model wrote.
 
-    ``calls``: how often it may ask at most, as far as that is known before it runs; ``models``: whom (empty: the session's); ``max_cost_usd``: what it may cost.
+    ``calls``: how often it can ask at most; ``models``: whom (empty: the session's); ``max_cost_usd``: what it may cost.
     """
 
     where: Where
@@ -112,6 +112,8 @@ class Brief:
             return Proposal(self.where, answer, None, sorted_problems(found))
         shown = to_yaml(replace(chain, inputs=()))
         plan = replace(made, graph=made.graph.under(self.path))
+        most = self.propose.max_calls
+        calls = min(most_calls(made, self.names, most), most)
         return Proposal(self.where, shown, plan, (), calls, self.propose.models, self.propose.max_cost_usd)
 
     def _fitted(self, chain: Chain) -> Chain:

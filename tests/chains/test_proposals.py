@@ -200,6 +200,25 @@ def test_nothing_that_is_proposed_runs_before_it_was_shown_and_approved():
         assert load(proposal.text).steps == proposal.plan.chain.steps
 
 
+@pytest.mark.parametrize(
+    ("answer", "calls"),
+    [
+        (GOOD, 3),
+        ("steps: [{each: 'papers[0:4]', samples: 2, prompt: x}]", 8),
+        ("steps: [{id: a, prompt: x}, {each: lines(a), prompt: y}]", 20),
+    ],
+)
+def test_who_approves_is_told_how_often_the_steps_can_ask(answer, calls):
+    seen = []
+
+    async def approve(proposal):
+        seen.append(proposal.calls)
+        return True
+
+    run(Far(answer), None, SHOWN, approve=approve)
+    assert seen == [calls]
+
+
 def test_where_nobody_can_approve_the_step_says_what_to_do():
     far = Far(GOOD)
     with pytest.raises(
