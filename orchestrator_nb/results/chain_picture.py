@@ -168,7 +168,8 @@ def _ended(step: Step) -> str:
 
 def _states(step: Step, rows: int) -> str:
     counts = {"running": step.under_way, "done": step.done, "failed": step.failed, "skipped": step.skipped}
-    told = [f"{number:,} {word}" for word, number in counts.items() if number]
+    alone = rows == 1 and step.under_way == 1
+    told = [word if alone and word == "running" else f"{number:,} {word}" for word, number in counts.items() if number]
     if not told:
         return "○ waiting"
     waiting = rows - step.over - step.under_way if step.above is None else 0
@@ -217,8 +218,8 @@ def _row(shown: _Shown, progress: ChainState) -> str:
     return row_of(
         [
             f'<th scope="row"><span class="{inside} onb-short">{escape(cut(step.plan.id, 60))}</span></th>',
-            f"<td>{escape(state(step, progress.rows))}{failure}{note}</td>",
-            f"<td>{escape(_calls(step))}</td>",
+            f'<td class="onb-state">{escape(state(step, progress.rows))}{failure}{note}</td>',
+            f'<td class="onb-calls">{escape(_calls(step))}</td>',
             _number(_time(step, progress)),
             _number(cost(step)),
         ]

@@ -62,7 +62,7 @@ def _rows(chained: Chained) -> str:
 
 def _cells(chained: Chained, row: int, names: Sequence[str], *, formatted: bool) -> Iterator[str]:
     outputs, error = _of(chained, row)
-    yield f'<th scope="row">{row}</th>'
+    yield f'<th scope="row" class="onb-index">{row}</th>'
     yield f"<td>{words(_given(chained, row))}</td>"
     if outputs is None:
         yield f'<td colspan="{max(len(names), 1)}">{_failure(error)}</td>'

@@ -30,6 +30,7 @@ STYLE: Final = (
     ".onb-text{white-space:pre-wrap;overflow-wrap:anywhere}"
     ".onb-box .onb-table .onb-clip{white-space:nowrap;max-width:11em;overflow:hidden;text-overflow:ellipsis}"
     ".onb-tail{display:flex;flex-direction:column-reverse;min-width:14em;line-height:1.4;max-height:2.8em;overflow:hidden}"
+    ".onb-box .onb-table tbody th.onb-index{min-width:2em}.onb-box .onb-table .onb-state{min-width:13em}.onb-box .onb-table .onb-calls{min-width:11em}"
     ".onb-stream{max-height:8.4em;margin:.1em 0 .5em}.onb-in1{padding-left:1.2em}.onb-in2{padding-left:2.4em}.onb-in3{padding-left:3.6em}"
     ".onb-in4{padding-left:4.8em}.onb-in5{padding-left:6em}.onb-in6{padding-left:7.2em}"
     ".onb-box pre.onb-yaml{max-height:32em;overflow:auto;white-space:pre-wrap;padding:.5em .8em;margin:.3em 0}"
