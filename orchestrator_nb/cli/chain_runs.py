@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def run(name: str, **how: Any) -> None:
             session.simulate(True)
         plan = _planned(session, written(name), how)
         if how["dry_run"]:
-            return _print_plan(plan, as_json=how["as_json"])
+            return _print_plan(session, plan, how)
         done, interrupted = _asked(session, plan, how)
     return _end(done, interrupted, as_json=how["as_json"])
 
@@ -125,37 +126,31 @@ def _from_file(name: str) -> str:
 
 def _asked(session: Session, plan: ChainPlan, how: Mapping[str, Any]) -> tuple[Run, bool]:
     """The run, and whether the user interrupted it: what was finished by then is in it."""
-    if not how["yes"]:
-        _confirm(plan, session.config.settings.limits.confirm_calls)
-    job = session.start_chain(plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
-    try:
-        return job.result(), False
-    except KeyboardInterrupt:
-        if job.run is None:
-            raise
-        return job.run, True
+    from orchestrator_nb.cli.chain_watch import Watched  # with the session, for which help must not wait
+    from orchestrator_nb.magics.chain_preview import counted  # as above
 
-
-def _confirm(plan: ChainPlan, most: int) -> None:
-    from orchestrator_nb.chains.counts import count  # as above
-
-    sure = sum(count(plan.made, plan.given(row)).sure for row in range(len(plan.rows)))
-    if sure > most:
+    sure, most = counted(plan).sure, session.config.settings.limits.confirm_calls
+    if sure > most and not how["yes"]:
         raise UserError(f"this may mean {sure:,} calls; add --yes to go on.")
+    watched = Watched(session, plan, parallel=how["max_parallel"], timeout_s=how["timeout"], max_cost=how["max_cost"])
+    try:
+        return watched.result(), False
+    except KeyboardInterrupt:
+        if watched.job.run is None:
+            raise
+        return watched.job.run, True
 
 
-def _print_plan(plan: ChainPlan, *, as_json: bool) -> None:
-    from orchestrator_nb.chains.counts import Count, count  # as above
-    from orchestrator_nb.chains.outline import outline  # as above
+def _print_plan(session: Session, plan: ChainPlan, how: Mapping[str, Any]) -> None:
+    from orchestrator_nb.kernel.amounts import usd_of  # as above
+    from orchestrator_nb.magics.chain_preview import counted, preview  # as above
 
-    found = sum((count(plan.made, plan.given(row)) for row in range(len(plan.rows))), Count())
-    models = [spec.ref for spec in plan.models]
-    if as_json:
-        facts = {"chain": plan.made.chain.name, "rows": len(plan.rows), "calls": [found.least, found.most]}
+    if how["as_json"]:
+        calls, models = counted(plan), [spec.ref for spec in plan.models]
+        facts = {"chain": plan.made.chain.name, "rows": len(plan.rows), "least": calls.least, "most": calls.most}
         return click.echo(json.dumps({**facts, "models": models}))
-    say(outline(plan.made))
-    rows = f" for {len(plan.rows):,} rows" if plan.over else ""
-    click.echo(f"{found} calls{rows}, to {', '.join(models)}; nothing was asked.")
+    for text in preview(plan, session, None if how["max_cost"] is None else usd_of(how["max_cost"])):
+        say(for_shell(text))
     return None
 
 
@@ -165,11 +160,11 @@ def _end(run: Run, interrupted: bool, *, as_json: bool) -> None:
     if run.chained is not None:
         _tell(run.chained, as_json=as_json)
     sys.stdout.flush()  # so that the summary comes last where both streams end in one terminal
-    errors = [error for error in run.chained.errors if error] if run.chained else []
-    for error in errors[:_MOST_ERRORS]:
-        click.echo(f"onb: {one_line(for_shell(error))}", err=True)
+    errors = Counter(error for error in run.chained.errors if error) if run.chained else Counter()
+    for error, rows in errors.most_common(_MOST_ERRORS):
+        click.echo(f"onb: {f'{rows:,} rows: ' if rows > 1 else ''}{one_line(for_shell(error))}", err=True)
     if len(errors) > _MOST_ERRORS:
-        click.echo(f"onb: … and {len(errors) - _MOST_ERRORS:,} more rows failed.", err=True)
+        click.echo("onb: … other rows failed for other reasons; --json has them all.", err=True)
     click.echo(for_shell(summary(run).text), err=True)
     sys.exit(130 if interrupted else 1 if errors else 0)
 
@@ -212,7 +207,10 @@ def profile(name: str, as_json: bool) -> None:
     from orchestrator_nb.results.chains import profile as profile_of  # pandas, which help must not wait for
 
     with open_session() as session:
-        frame = profile_of(session.show(name))
+        run, frame = session.retold(name), session.show(name)
+    if run.chained is None:
+        raise UserError(f"run {run.id} is no chain's, so it has no steps; onb runs show {run.id} shows it.")
+    found = profile_of(frame)
     if as_json:
-        return say(frame.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n"))
-    return say(frame.to_string(index=False))
+        return say(found.to_json(orient="records", lines=True, force_ascii=False).rstrip("\n"))
+    return say(for_shell(repr(found)))

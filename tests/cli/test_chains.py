@@ -215,9 +215,10 @@ def test_a_dry_run_says_how_much_would_be_asked_of_whom_and_asks_nothing(onb, re
     done = onb("run", review, "--input", "topic=tea", "--dry-run")
 
     assert done.exit_code == 0
-    assert "2 calls, to anthropic/" in done.stdout
+    assert "calls     2;" in done.stdout
+    assert "├─ draft" in done.stdout
     [facts] = rows(onb("run", review, "--input", "topic=tea", "--dry-run", "--json"))
-    assert facts["calls"] == [2, 2]
+    assert (facts["least"], facts["most"]) == (2, 2)
 
 
 def test_over_a_table_each_row_gives_its_own_and_many_calls_need_a_yes(onb, review):
@@ -239,8 +240,17 @@ def test_a_chain_that_fails_exits_with_1_and_says_where(onb, review):
     assert "onb" in again.stderr
 
 
+def test_a_run_that_was_stopped_goes_on(onb, review):
+    stopped = onb("run", review, "--input", "topic=tea", "--simulate", "--timeout", "0.001")
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
+    assert "--timeout" in stopped.stderr
+
+    done = onb("resume", "--simulate", "--json")
+    assert done.exit_code == 0, done.output
+    assert rows(done)[0]["outputs"]["words"] == 20
+
+
 def test_the_profile_of_a_run_is_a_table(onb, review):
-    pytest.importorskip("orchestrator_nb.results.chains")
     assert onb("run", review, "--input", "topic=tea", "--simulate").exit_code == 0
 
     done = onb("profile")
