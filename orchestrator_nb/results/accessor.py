@@ -102,14 +102,12 @@ class Answers:
         """A row per step of a chain: calls, times, seconds, tokens, USD; its critical path, and what more parallelism would gain. Raises `UserError` as `outputs`."""
         from orchestrator_nb.results import chains
 
-        self._need("profile()", "step")
         return chains.profile(self._frame)
 
     def draw(self) -> Drawing:
         """The picture of a chain with what became of each step. Raises `UserError` as `outputs`."""
         from orchestrator_nb.results import chains
 
-        self._need("draw()", "step")
         return chains.draw(self._frame)
 
     def _costs(self) -> pd.DataFrame:

@@ -249,14 +249,17 @@ def _plus(one: float, other: float) -> float:
     return other if np.isnan(one) else one if np.isnan(other) else one + other
 
 
-def _active(calls: pd.DataFrame) -> float:
+def _active(calls: pd.DataFrame, waiting: float | None = None) -> float:
     """The part of the calls' time that was the models', 0 to 1."""
-    model, waiting = float(calls["model_s"].sum()), float(calls["waiting_s"].sum())
-    return model / (model + waiting) if model + waiting > 0 else 1.0
+    model = float(calls["model_s"].sum())
+    waited = float(calls["waiting_s"].sum()) if waiting is None else waiting
+    return model / (model + waited) if model + waited > 0 else 1.0
 
 
 def _needed(calls: pd.DataFrame) -> float:
-    """How long the calls of one item would have taken without waiting."""
-    whole = float((calls["started"] + calls["model_s"]).max() - calls["started"].min())
-    model = float(calls["model_s"].max())
-    return max((0.0 if np.isnan(whole) else whole) * _active(calls), 0.0 if np.isnan(model) else model)
+    """How long the calls of one item would have taken without waiting. A call starts when its own waiting is over, so that of the first is not in this time."""
+    ordered = calls.sort_values("started")
+    whole = float((ordered["started"] + ordered["model_s"]).max() - ordered["started"].min())
+    longest, between = float(ordered["model_s"].max()), float(ordered["waiting_s"].iloc[1:].sum())
+    active = 0.0 if np.isnan(whole) else whole * _active(ordered, between)
+    return max(active, 0.0 if np.isnan(longest) else longest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from orchestrator_nb.errors import UserError
 from orchestrator_nb.figures import count
 from orchestrator_nb.results import chain_outputs
 from orchestrator_nb.results.chain_figures import Figures
@@ -40,6 +41,10 @@ def draw(frame: pd.DataFrame) -> Drawing:
 def _of(frame: pd.DataFrame, what: str) -> ChainTold:
     """What the frame says of its chain; of a filtered one, of the rows that are left."""
     chain = told(frame, what)
+    if "step" not in frame:
+        raise UserError(
+            f"df.llm.{what} needs the column 'step', but 'step' is not in this frame; take it from the frame as it came."
+        )
     if len(frame) >= len(chain.waited) or "row" not in frame:
         return chain
     left = set(frame["row"].dropna())
