@@ -1,4 +1,4 @@
-"""LiteLLM pins older versions of what we use, so it gets an environment of its own, made on first need."""
+"""Some that we compare ourselves with want other versions than we do, or much that we do not want, so each gets an environment of its own, made on first need."""
 
 from __future__ import annotations
 
@@ -9,30 +9,34 @@ from pathlib import Path
 
 from benchmarks.processes import ROOT
 
-VENV = ROOT / ".venv-bench"
-REQUIREMENTS = ROOT / "benchmarks" / "requirements-litellm.txt"
+VENVS = ROOT / ".venv-bench"
+OWN = {"litellm_sdk": "litellm", "langgraph_graph": "langgraph"}
+"""The contenders that have one, with the name that ``requirements-<name>.txt`` has it under."""
 
 
-def python() -> Path | None:
-    """Its interpreter, or ``None`` (and a sentence) where it cannot be installed, as without a network."""
-    interpreter = VENV / "bin" / "python"
-    ready = VENV / ".ready"
+def python(contender: str) -> Path | None:
+    """The interpreter for a contender, or ``None`` (and a sentence) where its environment cannot be installed, as without a network."""
+    if contender not in OWN:
+        return Path(sys.executable)
+    name = OWN[contender]
+    venv = VENVS / name
+    ready = venv / ".ready"
     if ready.exists():
-        return interpreter
+        return venv / "bin" / "python"
     try:
-        for command in _commands(interpreter):
+        for command in _commands(venv, ROOT / "benchmarks" / f"requirements-{name}.txt"):
             subprocess.run(command, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
-        print(f"LiteLLM is left out, it could not be installed: {error.stderr.strip().splitlines()[-1]}")
+        print(f"{name} is left out, it could not be installed: {error.stderr.strip().splitlines()[-1]}")
         return None
     ready.touch()
-    return interpreter
+    return venv / "bin" / "python"
 
 
-def _commands(interpreter: Path) -> list[list[str]]:
-    uv = shutil.which("uv")
+def _commands(venv: Path, requirements: Path) -> list[list[str]]:
+    uv, interpreter = shutil.which("uv"), str(venv / "bin" / "python")
     if uv:
-        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)]
-        return [make, [uv, "pip", "install", "--quiet", "--python", str(interpreter), "-r", str(REQUIREMENTS)]]
-    make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
-    return [make, [str(interpreter), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)]]
+        make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)]
+        return [make, [uv, "pip", "install", "--quiet", "--python", interpreter, "-r", str(requirements)]]
+    make = [sys.executable, "-m", "venv", "--clear", str(venv)]
+    return [make, [interpreter, "-m", "pip", "install", "--quiet", "-r", str(requirements)]]
