@@ -19,6 +19,7 @@ from orchestrator_nb.chains.problems import Origin, Problem, listed, sorted_prob
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.chains.write import to_yaml
 from orchestrator_nb.config.shapes import unknown
+from orchestrator_nb.config.yaml import Place
 
 FILE: Final = "<draft>"
 TRIES: Final = 3
@@ -102,6 +103,7 @@ class Drafting:
 
     def _beyond(self, node: Node, chain: Chain) -> Iterator[Problem]:
         """What a draft may not do, though a chain may: models nobody has spoken of, and trust in advance."""
+        found: list[tuple[Place, tuple[str, ...]]]
         match node.step.do:
             case Ask() as ask:
                 found = [(("model",), ask.model), (("fallback",), ask.fallback)]

@@ -290,7 +290,7 @@ class _Chain:
         proposal: Proposal | None = None
         for number in range(brief.propose.repair + 1):
             answer = await self._put(brief.propose.ask, frame, request(task, proposal), brief.system(), sample=number)
-            proposal = brief.read(answer)
+            proposal = brief.read(answer or "")
             self._engine._tell(Proposed(frame.where, proposal.text, proposal.problems))
             if proposal.plan:
                 return proposal, proposal.plan

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from by_hand import ByHand
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from orchestrator_nb.chains import adaptive, load, plan
+from orchestrator_nb.chains import Ask, Block, Parallel, Propose, Switch, adaptive, load, plan
 from orchestrator_nb.chains.engine import Engine
 from orchestrator_nb.chains.problems import Problem
-from orchestrator_nb.chains.walk import Ended, Proposed
+from orchestrator_nb.chains.walk import Ended, Proposed, Where
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.errors import ChainError, OrchestratorError
 from orchestrator_nb.kernel.clock import SystemClock
@@ -61,12 +63,12 @@ def answer_of(case):
     return case["answer"] * case.get("times", 1)
 
 
-def run(far, news=None, text=AROUND, given=None, world=None, **how):
+def run(far, news=None, text=AROUND, values=None, world=None, **how):
     functions = dict.fromkeys(("f", "os.system"), lambda **given: far.called.append(given))
     world = world or World(chains={"private": PRIVATE}, functions=functions)
     tell = news.append if news is not None else lambda _: None
     engine = Engine(far, SystemClock(), functions=functions, tell=tell, **how)
-    return asyncio.run(engine.run(plan(load(text), world), GIVEN if given is None else given))
+    return asyncio.run(engine.run(plan(load(text), world), GIVEN if values is None else values))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -102,6 +104,48 @@ def test_a_value_that_was_put_into_a_proposed_prompt_is_not_read_again():
     far = Far("steps: [{id: a, prompt: '{{ topic }}'}]")
     run(far)
     assert [question.prompt for question in far.asked if question.where.step == "p.a"] == ["{{ known }}"]
+
+
+ODD = ["{{", "}}", "{%", "'", '"', ":", "- ", "[", "]", "{", "}", "#", "|", "&a", "*a", "!!x", "\n", "```", "null", "1e400", "each", "steps", "plan", "_", "input", "python", "\u202e", "💥"]  # fmt: skip
+BRIEF = adaptive.Brief(Where("p"), "p", Propose(Ask("x", model=("m",))), {"topic": "x", "papers": ["a"]})
+
+
+@st.composite
+def damaged(draw):
+    text = draw(st.sampled_from([case["answer"] for case in CASES.values() if "times" not in case]))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 9)))
+        text = text[:start] + draw(st.sampled_from(["", *ODD]) | st.text(max_size=3)) + text[end:]
+    return text
+
+
+def stays_inside(answer):
+    proposal = BRIEF.read(answer)
+    assert bool(proposal.plan) != bool(proposal.problems)
+    for node in proposal.plan.nodes if proposal.plan else ():
+        assert isinstance(node.step.do, Ask | Block | Parallel | Switch)
+        assert set(getattr(node.step.do, "model", ())) <= {"m"}
+        assert node.path.startswith("p.")
+    assert proposal.calls <= 20
+
+
+@settings(max_examples=150, deadline=None)
+@given(damaged())
+def test_a_damaged_proposal_is_refused_or_stays_inside_its_limits(answer):
+    stays_inside(answer)
+
+
+@pytest.mark.soak
+@settings(max_examples=20_000, deadline=None)
+@given(damaged())
+def test_twenty_thousand_damaged_proposals_are_refused_or_stay_inside_their_limits(answer):
+    stays_inside(answer)
+
+
+def test_a_model_that_answers_nothing_proposes_nothing():
+    with pytest.raises(OrchestratorError, match="the answer is empty"):
+        run(Far(None))
 
 
 # Limits that only the run can hold
@@ -245,7 +289,7 @@ def test_a_chain_that_is_not_trusted_cannot_trust_what_is_proposed():
 
 def test_the_model_is_told_the_names_that_it_may_use_with_their_kinds_and_never_a_value():
     far = Far(GOOD)
-    run(far, given={"topic": "SECRET", "papers": [{"title": "HIDDEN"}]})
+    run(far, values={"topic": "SECRET", "papers": [{"title": "HIDDEN"}]})
     (question,) = (question for question in far.asked if question.where.step == "p")
     assert "- known: a text of 1 signs" in question.system
     assert "- papers: a list of 1, each: object" in question.system
