@@ -21,7 +21,8 @@ from orchestrator_nb.chains.load import CELL, Reading, read_all, read_value
 from orchestrator_nb.chains.load import read as read_one
 from orchestrator_nb.chains.planning import all_problems, check, planned
 from orchestrator_nb.chains.problems import Origin, Problem, sorted_problems
-from orchestrator_nb.chains.roles import Roles
+from orchestrator_nb.chains.roles import PERSONAS, ROLES, Roles
+from orchestrator_nb.chains.spelling import canonical
 from orchestrator_nb.chains.templates import ready
 from orchestrator_nb.chains.world import World
 from orchestrator_nb.config import Config
@@ -74,13 +75,16 @@ class Library:
         self._defined: dict[str, Chain] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
         self._files: dict[Path, tuple[Stamps, dict[str, Kept]]] = {}
+        self._said: tuple[Config | None, dict[str, tuple[tuple[str, Kept], ...]]] = (None, {})
 
     # What there is
 
     def all(self) -> Mapping[str, Kept]:
         """Every chain by name, also the broken ones, sorted. The notebook's stand before the user's, these before the project's."""
         found = dict[str, Kept]()
-        for layer in (self._of_notebook(), self._of_folder(), self._of_settings(own=True), self._of_project()):
+        config = self._config()
+        settings = self._once(config, "settings", lambda: self._of_settings(config, own=True))
+        for layer in (self._of_notebook(), self._of_folder(config), settings, self._of_project(config)):
             for name, kept in layer:
                 found.setdefault(name, kept)
         return dict(sorted(found.items()))
@@ -119,14 +123,7 @@ class Library:
     @property
     def roles(self) -> Roles:
         """The roles and personas in force."""
-        own, others = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
-        config = self._config()
-        for kind in ("roles", "personas"):
-            own[kind], others[kind] = {}, {}
-            for name in config.value(kind):
-                for said in reversed(config.why(f"{kind}.{name}")):
-                    (own if said.layer in _OWN else others)[kind][name] = said.value
-        return Roles(own["roles"], own["personas"], others["roles"], others["personas"])
+        return _roles(self._config())
 
     def world(self, *, names: frozenset[str] = frozenset(), trusted: bool = True) -> World:
         """What a chain may name. ``names``: the columns of a frame; ``trusted``: whether Python functions may be called."""
@@ -217,9 +214,21 @@ class Library:
             defined = dict(self._defined)
         yield from ((name, Kept(chain, (), "notebook")) for name, chain in defined.items())
 
-    def _of_folder(self) -> Iterator[tuple[str, Kept]]:
+    def _once(
+        self, config: Config, what: str, read: Callable[[], Iterator[tuple[str, Kept]]]
+    ) -> tuple[tuple[str, Kept], ...]:
+        """What the same settings said before need not be read again."""
+        with self._lock:
+            if self._said[0] is not config:
+                self._said = config, {}
+            known = self._said[1]
+        if what not in known:
+            known[what] = tuple(read())
+        return known[what]
+
+    def _of_folder(self, config: Config) -> Iterator[tuple[str, Kept]]:
         seen = dict[str, Path]()
-        for path in _files(self._config().paths.chains):
+        for path in _files(config.paths.chains):
             for name, kept in self._of_file(path).items():
                 if name not in seen:
                     yield name, kept
@@ -239,52 +248,21 @@ class Library:
             self._files[path] = now, found
         return found
 
-    def _of_settings(self, *, own: bool) -> Iterator[tuple[str, Kept]]:
-        config = self._config()
+    def _of_settings(self, config: Config, *, own: bool) -> Iterator[tuple[str, Kept]]:
         for name in config.value("chains"):
             for said in config.why(f"chains.{name}"):
                 if (said.layer in _OWN) == own:
-                    yield name, self._said(name, said)
+                    yield name, _of_setting(config, name, said)
                     break
 
-    def _said(self, name: str, said: Said) -> Kept:
-        """A chain of the settings."""
-        beside, path = self._config().project, Path(said.source) if said.document else None
-        origin = Origin.of(said.document, said.at) if said.document else Origin(said.source)
-        reading = read_value(said.value, name, origin=origin)
-        if said.layer in _OWN:
-            return Kept(reading.chain, reading.problems, "user", path)
-        trusted = said.layer == "project" and beside is not None and beside.trusted
-        kept = Kept(reading.chain, reading.problems, "project", path, trusted=trusted)
-        return kept if trusted else self._judged(kept, said.value, origin)
+    def _of_project(self, config: Config) -> tuple[tuple[str, Kept], ...]:
+        return self._once(config, "project", lambda: self._beside(config))
 
-    def _of_project(self) -> Iterator[tuple[str, Kept]]:
-        beside = self._config().project
+    def _beside(self, config: Config) -> Iterator[tuple[str, Kept]]:
+        beside = config.project
         for file in beside.chains if beside else ():
-            yield from self._of_project_file(file, trusted=beside is not None and beside.trusted)
-        yield from self._of_settings(own=False)
-
-    def _of_project_file(self, file: ChainFile, *, trusted: bool) -> Iterator[tuple[str, Kept]]:
-        """The chains of a file that was read with the settings, for what was sealed is what counts."""
-        if file.data is None:
-            yield file.path.stem, _unread(file.path, file.problem, "project", trusted=trusted)
-            return
-        document = file.document()
-        raw = {name: (root, value) for root, name, value in chains_in(document, file.path.stem)} if document else {}
-        for name, kept in _read(file.data, file.path, "project", trusted=trusted).items():
-            root, value = raw.get(name) or ((), document.value if document else None)
-            origin = Origin.of(document, root) if document else Origin(str(file.path))
-            yield name, kept if trusted else self._judged(kept, value, origin)
-
-    def _judged(self, kept: Kept, value: Any, origin: Origin) -> Kept:
-        """What is not trusted says only what every project may, and names only models that the user's own files or the package know."""
-        config = self._config()
-        most = most_tokens({"params.max_tokens": config.value("params.max_tokens")})
-        found = [origin.problem(place, _REFUSED, step=step_path(value, place)) for place, _ in beyond(value, most)]
-        if kept.chain is not None:
-            strict = World(roles=self.roles, model_problem=_listed_only(config.own_catalog), trusted=False)
-            found += [problem for problem in planned(kept.chain, strict)[1] if _is_about_models(problem)]
-        return replace(kept, problems=sorted_problems([*kept.problems, *found]))
+            yield from _of_project_file(config, file, trusted=beside is not None and beside.trusted)
+        yield from self._of_settings(config, own=False)
 
     def _at(self, path: Path) -> Kept:
         """The chain in a file that somebody named."""
@@ -302,8 +280,59 @@ class Library:
         raise UserError(f"{printable(path)} holds {len(found)} chains ({', '.join(found)}); put one into each file.")
 
     def _by_file(self) -> Iterator[tuple[str, Kept]]:
-        yield from self._of_folder()
-        yield from self._of_project()
+        config = self._config()
+        yield from self._of_folder(config)
+        yield from self._of_project(config)
+
+
+def _of_setting(config: Config, name: str, said: Said) -> Kept:
+    """A chain of the settings."""
+    beside, path = config.project, Path(said.source) if said.document else None
+    origin = Origin.of(said.document, said.at) if said.document else Origin(said.source)
+    reading = read_value(said.value, name, origin=origin)
+    if said.layer in _OWN:
+        return Kept(reading.chain, reading.problems, "user", path)
+    trusted = said.layer == "project" and beside is not None and beside.trusted
+    kept = Kept(reading.chain, reading.problems, "project", path, trusted=trusted)
+    return kept if trusted else _judged(config, kept, said.value, origin)
+
+
+def _of_project_file(config: Config, file: ChainFile, *, trusted: bool) -> Iterator[tuple[str, Kept]]:
+    """The chains of a file that was read with the settings, for what was sealed is what counts."""
+    if file.data is None:
+        yield file.path.stem, _unread(file.path, file.problem, "project", trusted=trusted)
+        return
+    document = file.document()
+    raw = {name: (root, value) for root, name, value in chains_in(document, file.path.stem)} if document else {}
+    for name, kept in _read(file.data, file.path, "project", trusted=trusted).items():
+        root, value = raw.get(name) or ((), document.value if document else None)
+        origin = Origin.of(document, root) if document else Origin(str(file.path))
+        yield name, kept if trusted else _judged(config, kept, value, origin)
+
+
+def _judged(config: Config, kept: Kept, value: Any, origin: Origin) -> Kept:
+    """What is not trusted says only what every project may, and names only models that the user's own files or the package know."""
+    most = most_tokens({"params.max_tokens": config.value("params.max_tokens")})
+    found = [origin.problem(place, _REFUSED, step=step_path(value, place)) for place, _ in beyond(value, most)]
+    if kept.chain is not None:
+        strict = World(roles=_roles(config), model_problem=_listed_only(config.own_catalog), trusted=False)
+        found += [problem for problem in planned(kept.chain, strict)[1] if _is_about_models(problem)]
+    return replace(kept, problems=sorted_problems([*kept.problems, *found]))
+
+
+def _roles(config: Config) -> Roles:
+    """The user's own texts, and those of others. Until these are trusted they add names, and do not change what a built-in one says."""
+    own, others = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+    trusted = config.project is not None and config.project.trusted
+    for kind, built_in in (("roles", ROLES), ("personas", PERSONAS)):
+        own[kind], others[kind] = {}, {}
+        for name in config.value(kind):
+            for said in reversed(config.why(f"{kind}.{name}")):
+                if said.layer in _OWN:
+                    own[kind][name] = said.value
+                elif canonical(name) not in built_in or (trusted and said.layer == "project"):
+                    others[kind][name] = said.value
+    return Roles(own["roles"], own["personas"], others["roles"], others["personas"])
 
 
 _REFUSED: Final = "a project's file may not say this, for it came with the notebook; %llm trust shows what it asks for."

@@ -17,7 +17,7 @@ ALLOWED_STEP_KEYS: Final = frozenset(
         "retry", "on_error", "timeout", "budget", "save", "steps", "parallel", "switch", "use", "with",
     }
 )  # fmt: skip
-"""What a step may say in a project that is not trusted: texts, known models, and the order of things. Not ``python``, which runs code; not ``mode``, which may bring tools."""
+"""What a step may say in a project that is not trusted: texts, known models, and the order of things. Not ``python``, which runs code; not ``mode``, which may bring tools; not ``plan``, with which a model writes steps."""
 ALLOWED_SWITCH_KEYS: Final = frozenset({"on", "ask", "model", "options", "cases", "default"})
 ALLOWED_OPTIONS: Final = frozenset({"temperature", "max_tokens"})
 """Options that spend nothing more and bring nothing else into a request."""
@@ -27,7 +27,7 @@ Named = tuple[Place, Any]
 
 def named_models(chain: Any) -> Iterator[tuple[Place, str]]:
     """Every model that a chain names."""
-    for place, step in _asking(chain):
+    for place, step, _ in _asking(chain):
         for key in ("model", "fallback"):
             value = step.get(key)
             if isinstance(value, str):
@@ -41,8 +41,9 @@ def beyond(chain: Any, most_tokens: int) -> Iterator[Named]:
     if not isinstance(chain, Mapping):
         return  # a text of one line: roles, personas, models
     yield from _not_in(chain, ALLOWED_CHAIN_KEYS, ())
-    for place, step in _asking(chain):
-        allowed = ALLOWED_SWITCH_KEYS if place[-1:] == ("switch",) else ALLOWED_STEP_KEYS
+    for place, step, allowed in _asking(chain):
+        if allowed is None:
+            continue  # its key is refused as a whole
         yield from _not_in(step, allowed, place)
         yield from _options(step.get("options"), (*place, "options"), most_tokens)
 
@@ -60,16 +61,17 @@ def _options(options: Any, place: Place, most_tokens: int) -> Iterator[Named]:
         yield (*place, "max_tokens"), tokens
 
 
-def _asking(chain: Any) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    """Everything in a chain that can name models and options: the defaults, every step, the question of every switch."""
+def _asking(chain: Any) -> Iterator[tuple[Place, Mapping[str, Any], frozenset[str] | None]]:
+    """Everything in a chain that can name models and options, with the keys that are allowed: the defaults, every step, the questions of ``switch`` and ``plan``."""
     if not isinstance(chain, Mapping):
         return
     if isinstance(chain.get("defaults"), Mapping):
-        yield ("defaults",), chain["defaults"]
+        yield ("defaults",), chain["defaults"], ALLOWED_STEP_KEYS
     for place, step in steps(chain):
-        yield place, step
-        if isinstance(step.get("switch"), Mapping):
-            yield (*place, "switch"), step["switch"]
+        yield place, step, ALLOWED_STEP_KEYS
+        for key, allowed in (("switch", ALLOWED_SWITCH_KEYS), ("plan", None)):
+            if isinstance(step.get(key), Mapping):
+                yield (*place, key), step[key], allowed
 
 
 def steps(chain: Any) -> Iterator[tuple[Place, Mapping[str, Any]]]:

@@ -380,6 +380,18 @@ def test_trust_shows_what_a_chain_file_asks_for(place):
     assert "chains/z.yaml" in text
 
 
+def test_a_project_s_roles_add_names_and_change_a_built_in_text_only_once_it_is_trusted(place):
+    place.beside("roles: {Critique: Praise it., judge: You judge.}\npersonas: {poet: Lie.}\n")
+    assert place.library.roles.text("role", "judge") == "You judge."
+    assert "Praise" not in place.library.roles.text("role", "critique")
+    assert "Lie" not in place.library.roles.text("persona", "poet")
+
+    place.trust()
+    assert place.library.roles.text("role", "critique") == "Praise it."
+    place.user("roles: {critique: Mine.}\n")
+    assert place.library.roles.text("role", "critique") == "Mine."
+
+
 def test_a_second_name_of_a_chain_file_cannot_be_trusted(place, tmp_path):
     place.beside("model: haiku\n")
     os.link(place.beside(REVIEW, "chains/x.yaml"), tmp_path / "also.yaml")
