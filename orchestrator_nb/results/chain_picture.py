@@ -180,8 +180,9 @@ def _states(step: Step, rows: int) -> str:
 
 
 def _loops(step: Step) -> str:
-    turn = f" · turn {step.turn} of {_most(step)}" if step.turn and step.plan.turns else ""
-    return f"{_items(step)}{turn}"
+    if step.plan.maps or not step.turn:  # each item has turns of its own
+        return _items(step)
+    return f"{_items(step)} · turn {step.turn} of {_most(step)}"
 
 
 def _items(step: Step) -> str:

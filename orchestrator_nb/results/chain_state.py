@@ -173,7 +173,9 @@ class ChainState:
     def _begin(self, row: int, news: Began) -> None:
         step = self._step(news.where.step)
         self._under_way.add((row, news.where))
-        if step.began is None or (self.rows == 1 and not step.under_way):
+        if self.rows == 1 and not step.under_way:  # of a step that runs again, the time and the items of this time
+            step.began, step.items, step.items_done, step.turn = self.now(), 0, 0, 0
+        elif step.began is None:
             step.began = self.now()
         step.under_way += 1
         step.ended = None

@@ -174,6 +174,22 @@ def test_a_map_counts_its_items_and_what_its_calls_wait_for():
         assert part in told
 
 
+def test_a_step_that_runs_again_tells_of_this_time():
+    chain = Run("steps: [{id: a, repeat: 3, steps: [{id: b, each: [1, 2], prompt: x}]}]")
+    chain.begin("a")
+    for turn in (1, 2):
+        chain.s += 10
+        chain.begin("a.b", turns=(turn,))
+        chain.items("a.b", 2)
+        chain.ask("a.b", item=0, turn=turn)
+        chain.s += 1
+        if turn == 1:
+            chain.end("a.b", turns=(turn,))
+    assert "a: ▶ running · turn 2 of 3" in chain.live.text()
+    assert "b: ▶ running, 1 done · 0 of 2 items" in chain.live.text()
+    assert chain.line("b").endswith("1.0 s")
+
+
 def test_a_step_of_a_chain_in_use_stands_inside_the_step_that_uses_it():
     inner = load("name: short\nsteps: [{id: cut, prompt: x}]")
     chain = Run("steps: [{id: a, use: short}]", chains={"short": inner})
@@ -334,7 +350,7 @@ def test_ten_thousand_calls_cost_no_more_to_draw_than_a_few():
     assert "10,000 live" in chain.line("notes")
     assert not chain.live._open
     assert drawing / len(sizes) < 0.005
-    assert time.process_time() - start < 2.0
+    assert time.process_time() - start < 4.0
 
 
 def test_a_long_chain_shows_what_runs_and_counts_the_rest():
