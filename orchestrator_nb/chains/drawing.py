@@ -102,22 +102,22 @@ class _Painter:
 
     # Boxes
 
-    def _inside(self, inside: Inside, x: float, y: float, critical: frozenset[int]) -> None:
+    def _inside(self, inside: Inside, x: float, y: float, critical: frozenset[Arrow]) -> None:
         for box, at in zip(inside.boxes, inside.laid.at, strict=True):
             self._box(box, x + at[0], y + at[1])
         if not inside.space.arrows:
             return
         self._out.append(f'<g transform="translate({n(x)} {n(y)})" fill="none" stroke="{_EDGE}" stroke-width="1.3">')
         for arrow, line, end in zip(inside.space.arrows, inside.laid.lines, inside.laid.ends, strict=True):
-            self._arrow(inside, arrow, line, end, arrow.source in critical and arrow.target in critical)
+            self._arrow(inside, arrow, line, end, arrow in critical)
         self._out.append("</g>")
 
     def _arrow(self, inside: Inside, arrow: Arrow, line: str, end: Point, critical: bool) -> None:
         look = {"goto": f' stroke="{_GOTO}" stroke-dasharray="5 3"', "order": ' stroke-dasharray="1.5 3"'}.get(
             arrow.leads, ""
         )
-        colour = _GOTO if arrow.leads == "goto" else _CRITICAL if critical and arrow.leads == "data" else _EDGE
-        if critical and arrow.leads == "data":
+        colour = _CRITICAL if critical else _GOTO if arrow.leads == "goto" else _EDGE
+        if critical:
             look = f' stroke="{_CRITICAL}" stroke-width="2.2"'
         ids = [_safe(clean(inside.space.parts[index].node.id)) for index in (arrow.source, arrow.target)]
         why = {"goto": " on error", "order": " (waits only)"}.get(arrow.leads, "")
@@ -244,8 +244,16 @@ def _insides(inside: Inside) -> Iterator[Inside]:
             yield from _insides(inner)
 
 
-def _criticals(inside: Inside) -> frozenset[int]:
-    return frozenset(index for index, box in enumerate(inside.boxes) if box.state is not None and box.state.critical)
+def _criticals(inside: Inside) -> frozenset[Arrow]:
+    """The arrows of the critical path: to each step on it from the last one on it that it waited for."""
+    on_it = {index for index, box in enumerate(inside.boxes) if box.state is not None and box.state.critical}
+    wave = {index: number for number, places in enumerate(inside.space.waves) for index in places}
+    last: dict[int, Arrow] = {}
+    for arrow in inside.space.arrows:
+        if {arrow.source, arrow.target} <= on_it:
+            known = last.setdefault(arrow.target, arrow)
+            last[arrow.target] = max(known, arrow, key=lambda one: wave[one.source])
+    return frozenset(last.values())
 
 
 def _whole(box: Box) -> str:

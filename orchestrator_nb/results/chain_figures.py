@@ -83,7 +83,14 @@ class Figures:
         return max(self.told.numbers, key=lambda row: wall_s(_spans(self._of(row, ""), self._parts)), default=0)
 
     def _of(self, row: int, above_it: str) -> list[StepTold]:
-        return [step for step in self.told.steps if step.row == row and parent(step.step) == above_it]
+        return self._rooms.get((row, above_it), [])
+
+    @cached_property
+    def _rooms(self) -> Mapping[tuple[int, str], list[StepTold]]:
+        found: dict[tuple[int, str], list[StepTold]] = {}
+        for step in self.told.steps:
+            found.setdefault((step.row, parent(step.step)), []).append(step)
+        return found
 
     @cached_property
     def path(self) -> tuple[str, ...]:
