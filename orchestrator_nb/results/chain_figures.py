@@ -236,7 +236,8 @@ def _number(value: Any) -> float:
 
 
 def _started(times: Any) -> Any:
-    stamps = pd.to_datetime(pd.Series(list(times), dtype="object"), utc=True, errors="coerce")
+    """Seconds; from a CSV they come as text."""
+    stamps = pd.to_datetime(pd.Series(times), utc=True, errors="coerce", format="ISO8601")
     return (stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy()
 
 

@@ -93,9 +93,16 @@ def plain_json(value: Any) -> Any:
     return value
 
 
-def attrs_of(chained: Chained) -> dict[str, Any]:
+class Shared(dict[str, Any]):
+    """JSON that a frame and all that is made of it have in common. pandas copies attributes deeply each time a column is taken, which would be a second for 5,000 rows."""
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Shared:
+        return self
+
+
+def attrs_of(chained: Chained) -> Shared:
     """What stands in a frame's attributes, as plain JSON."""
-    return {name: plain_json(getattr(chained, name)) for name in Chained.__dataclass_fields__}
+    return Shared({name: plain_json(getattr(chained, name)) for name in Chained.__dataclass_fields__})
 
 
 def told(frame: pd.DataFrame, what: str) -> ChainTold:

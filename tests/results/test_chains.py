@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -131,6 +132,17 @@ def test_what_stands_in_the_attributes_is_plain_json():
     about = shown().attrs["orchestrator_nb"]["chain"]
     assert json.loads(json.dumps(about)) == about
     assert set(about) == {"definition", "used", "over", "rows", "outputs", "errors", "steps", "calls"}
+
+
+def test_columns_of_a_frame_with_a_thousand_rows_are_taken_at_once():
+    rows = tuple({"topic": "x", "papers": []} for _ in range(1_000))
+    steps = tuple({**told, "row": row} for row in range(1_000) for told in STEPS)
+    made = shown(over=True, rows=rows, outputs=({"text": "T"},) * 1_000, errors=(None,) * 1_000, steps=steps)
+    began = time.process_time()
+    for _ in range(20):
+        _ = made[["text"]]["text"]
+    assert time.process_time() - began < 0.5  # with attributes that are copied each time: several seconds
+    assert made[["text"]].llm.outputs["text"].nunique() == 1
 
 
 # Outputs
