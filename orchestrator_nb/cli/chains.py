@@ -14,7 +14,7 @@ from orchestrator_nb.cli.app import for_shell, main, open_session
 from orchestrator_nb.errors import UserError
 
 if TYPE_CHECKING:
-    from orchestrator_nb.chains import Chain, Plan
+    from orchestrator_nb.chains import Plan
     from orchestrator_nb.chains.load import Reading
     from orchestrator_nb.chains.problems import Problem
     from orchestrator_nb.library import Kept
@@ -67,21 +67,31 @@ def _line(name: str, kept: Kept) -> str:
 @chain.command()
 @click.argument("name", metavar="CHAIN")
 def show(name: str) -> None:
-    """Print a chain as YAML."""
-    from orchestrator_nb.chains import to_yaml  # brings pydantic and Jinja: help must not wait for them
-
+    """Print a chain as it is written, also one that is broken; exit code 1 then."""
     with open_session() as session:
-        found, text = _found(session, name)
-        text = text or to_yaml(found)
+        text, problems = _text(session, name)
     say(text.rstrip("\n"))
+    for problem in problems:
+        click.echo(f"onb: {one_line(for_shell(str(problem)))}", err=True)
+    sys.exit(1 if problems else 0)
 
 
-def _found(session: Session, name: str) -> tuple[Chain, str | None]:
-    """The chain, and the text of its file if that has no other."""
+def _text(session: Session, name: str) -> tuple[str, Sequence[Problem]]:
+    """The text of its file, or what would be written, and what is wrong."""
+    from orchestrator_nb.chains import to_yaml  # brings pydantic and Jinja: help must not wait for them
+    from orchestrator_nb.config.chainfiles import is_one  # as above
+    from orchestrator_nb.library import in_file  # as above
+
+    if is_one(name):
+        found = list(in_file(Path(name)).values())
+        if text := found[0].text:
+            return text, [problem for kept in found for problem in kept.problems]
     known = session.chains.all().get(name)
-    if known is not None and known.text and known.chain and known.path and known.chain.origin.root == ():
-        return known.sound, known.text
-    return session.chains.read(written(name))[0], None
+    if known is not None and known.text and (known.chain is None or known.chain.origin.root == ()):
+        return known.text, known.problems
+    if known is not None and known.chain is not None:  # one of several in its file, or of the settings
+        return to_yaml(known.chain), known.problems
+    return to_yaml(session.chains.read(written(name))[0]), ()
 
 
 # What is wrong

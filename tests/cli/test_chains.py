@@ -165,6 +165,9 @@ def test_a_project_s_chains_are_listed_and_say_what_needs_trust(onb):
     good, wild = onb("list").stdout.splitlines()
     assert good.split()[:4] == ["good", "project", "not", "trusted"]
     assert "onb trust shows what it asks for" in wild
+    shown = onb("show", "wild")
+    assert (shown.exit_code, "python: score" in shown.stdout, "onb trust shows" in shown.stderr) == (1, True, True)
+    assert onb("show", "chains/good.yaml").stdout == "plan | summarize\n"
     assert onb("check", "chains").exit_code == 0
     refused = onb("run", "wild", "--simulate")
     assert refused.exit_code == 2
