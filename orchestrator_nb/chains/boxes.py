@@ -19,7 +19,7 @@ FORK: Final = 30.0
 """From the bar of a parallel or a switch down to its branches."""
 _MOST: Final = {"title": 230.0, "kind": 230.0, "gist": 200.0, "state": 330.0}
 """The width to which a line may widen its box; for others `_MARKS_MOST`."""
-_NARROW, _MARKS_MOST, _ROOM_MOST = 150.0, 300.0, 1_050.0
+_NARROW, _MARKS_MOST, _ROOM_MOST = 150.0, 300.0, 1_100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Measure:
     def _box(self, part: Part, most: float) -> Box:
         state = self.states.get(part.path)
         lines = self._lines(part, state)
-        room = max(_NARROW, most - 4 * PAD)
+        room = max(_NARROW, most - 2 * PAD)
         width = max(_NARROW, *(min(_width(line), _MOST.get(line.look, _MARKS_MOST)) for line in lines))
         if not part.spaces:
             return Box(part, _fitted(lines, width - 2 * PAD), width, 2 * PAD - 6 + LINE * len(lines), state)
@@ -165,6 +165,19 @@ def _sign(sign: str) -> float:
     if sign.isascii():
         return 0.7 if sign.isupper() or sign in "mw@%" else 0.63 if sign.isdigit() else 0.58
     return 1.05 if unicodedata.east_asian_width(sign) in "WF" else 0.75
+
+
+def wrapped(words: str, width: float, size: float, most: int) -> list[str]:
+    """A text in at most so many lines, the last one cut where it goes on."""
+    lines, now = list[str](), ""
+    for word in words.split():
+        longer = f"{now} {word}".lstrip()
+        if now and text_width(longer, size) > width and len(lines) < most - 1:
+            lines.append(now)
+            now = word
+        else:
+            now = longer
+    return [fit(line, width, size) for line in (*lines, now)]
 
 
 def fit(words: str, width: float, size: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator_nb.chains.boxes import LINE, PAD, SIZES, Box, Inside, Measure, fit, text_width
+from orchestrator_nb.chains.boxes import LINE, PAD, SIZES, Box, Inside, Measure, fit, text_width, wrapped
 from orchestrator_nb.chains.chain import Ask, Block, Parallel, Propose, Python, Switch, Use
 from orchestrator_nb.chains.labels import State, clean, gist, given, kind, marks
 from orchestrator_nb.chains.layout import Point, n
@@ -223,7 +223,7 @@ _LOOKS: Final = {
 def _heads(plan: Plan, title: str, width: float) -> list[tuple[str, float, str]]:
     chain = plan.chain
     said = [(title, 15.0, "head")]
-    said += [(clean(chain.description), 11.0, "rest")] if chain.description else []
+    said += [(line, 11.0, "rest") for line in wrapped(clean(chain.description), width, 11.0, 3) if line]
     said += [(f"given: {given(chain)}", 11.0, "rest")] if chain.inputs else []
     said.append((f"gives: {', '.join(map(clean, plan.outputs))}", 11.0, "rest"))
     return [(fit(words, width, size), size, look) for words, size, look in said]
