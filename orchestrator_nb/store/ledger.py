@@ -100,7 +100,7 @@ class Ledger:
         """A question arises while the run is under way. It is written when its first attempt is."""
         run = self._of(run_id)
         run.items = max(run.items, number + 1)
-        self._database.put(*self._item_rows(run.number, number, item))
+        self._database.put(*self._item_rows(run.number, number, item), asked=True)  # with the attempt
 
     def resume(self, run_id: str) -> list[CallTold]:
         """Write on in a run that was broken off; its places, so that only those without an outcome (or with an error) are asked. Raises `StoreError` for none."""
