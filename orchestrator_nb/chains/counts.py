@@ -54,14 +54,20 @@ class Count:
 
 def count(plan: Plan, given: Mapping[str, Any]) -> Count:
     """The questions of one run with these inputs."""
-    known = {item.name: item.default for item in plan.chain.inputs if item.default is not REQUIRED}
-    return _room(plan.graph, {**known, **given}, plan)
+    return _room(plan.graph, _known(plan, given), plan)
 
 
 def by_step(plan: Plan, given: Mapping[str, Any]) -> dict[str, Count]:
     """The same for each step of the chain itself, by its id."""
-    known = {item.name: item.default for item in plan.chain.inputs if item.default is not REQUIRED}
-    return {node.id: _node(node, {**known, **given}, plan) for node in plan.graph.nodes}
+    known = _known(plan, given)
+    return {node.id: _node(node, known, plan) for node in plan.graph.nodes}
+
+
+def _known(plan: Plan, given: Mapping[str, Any]) -> Known:
+    """The inputs, without those that a step hides by its name."""
+    hidden = {name for node in plan.nodes for name in (node.id, node.step.save)}
+    defaults = {item.name: item.default for item in plan.chain.inputs if item.default is not REQUIRED}
+    return {name: value for name, value in {**defaults, **given}.items() if name not in hidden}
 
 
 def depends_on_inputs(plan: Plan) -> bool:
@@ -83,10 +89,8 @@ def _room(graph: Graph, known: Known, plan: Plan) -> Count:
 
 def _node(node: Node, known: Known, plan: Plan) -> Count:
     step = node.step
-    hidden = {other.id for other in plan.nodes} | {other.step.save or "" for other in plan.nodes}
-    if node.given_by or not node.from_outside or node not in plan.graph.nodes:
-        hidden.add("input")  # which is another's value here
-    known = {name: value for name, value in known.items() if name not in hidden}
+    if node.given_by or not node.from_outside or "." in node.path:
+        known = {name: value for name, value in known.items() if name != "input"}  # which is another's value here
     inside = {step.each.name, "index"} if step.each else set[str]()
     found = _deed(node, {name: value for name, value in known.items() if name not in inside}, plan)
     if step.repeat:
@@ -138,12 +142,9 @@ def _use(use: Use, known: Known, plan: Plan) -> Count:
     if inner is None:
         return Count(0, None)
     given = {name: found for name, value in use.given.items() if (found := _value(value, known)) is not _NOBODY_KNOWS}
-    defaults = {
-        item.name: item.default
-        for item in inner.chain.inputs
-        if item.default is not REQUIRED and item.name not in use.given
-    }
-    return _room(inner.graph, {**defaults, **given}, inner)
+    unknown = use.given.keys() - given.keys()
+    names = _known(inner, given)
+    return _room(inner.graph, {name: value for name, value in names.items() if name not in unknown}, inner)
 
 
 def _proposed(deed: Any) -> Count:

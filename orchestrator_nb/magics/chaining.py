@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,6 +15,7 @@ from orchestrator_nb.chaining import ChainPlan
 from orchestrator_nb.chains.chain import Chain
 from orchestrator_nb.chains.load import load
 from orchestrator_nb.chains.planning import check
+from orchestrator_nb.chains.problems import Problem
 from orchestrator_nb.errors import ChainError, OrchestratorError, UserError
 from orchestrator_nb.job import Job
 from orchestrator_nb.magics.asking import source_of, variable
@@ -93,11 +96,10 @@ def begin(line: ChainLine, body: str, session: Session, shell: Shell) -> ChainAs
     """Checks and starts the chain of a cell; ``None`` where it was only kept or looked at. Raises `UserError` before anything is sent."""
     if not body.strip():
         raise UserError("there is no chain; write it below the %%chain line (%%chain? shows how).")
-    names = frozenset(_columns(line, shell))
-    chain = _checked(body, line, session, names)
+    chain = _checked(body, line, session, shell)
     _named(chain, session)
     if line.save:
-        _save(line, body, session, names)
+        _save(line, body, session)
         if not line.inputs and line.over is None and (open_inputs := missing(chain, ())):
             _say(
                 f"it was not run, for it needs {', '.join(item.name for item in open_inputs)}: {_how_to_run(line.save, chain)}"
@@ -196,12 +198,28 @@ def _columns(line: ChainLine, shell: Shell) -> tuple[str, ...]:
     return () if line.over is None else columns_of(variable(line.over, shell.user_ns, "--over"))
 
 
-def _checked(body: str, line: ChainLine, session: Session, names: frozenset[str]) -> Chain:
+def _checked(body: str, line: ChainLine, session: Session, shell: Shell) -> Chain:
     """The chain of a cell. Raises `BrokenChain` with everything that is wrong with it."""
-    world = session.chains.world(names=names)
-    if problems := check(body, name=line.save, world=world):
-        raise broken(ChainError(problems), cell=True)
+    if problems := check(body, name=line.save, world=session.chains.world()):
+        columns = _columns(line, shell)
+        raise broken(ChainError([_hinted(problem, columns, shell.user_ns) for problem in problems]), cell=True)
     return load(body, name=line.save)
+
+
+_UNKNOWN: Final = re.compile(r"'(\w+)' is not known here")
+
+
+def _hinted(problem: Problem, columns: Collection[str], names: Mapping[str, Any]) -> Problem:
+    """For a name that the notebook knows and the chain does not: it has to be declared, and given."""
+    found = _UNKNOWN.match(problem.message)
+    name = found[1] if found else ""
+    if name in columns:
+        how = f"a column of --over is declared too: inputs: {{{name}: any}}."
+    elif name in names and not name.startswith("_"):
+        how = f"a notebook variable is an input: inputs: {{{name}: any}}, and --input {name}={{{{ {name} }}}} on the first line."
+    else:
+        return problem
+    return replace(problem, message=f"{name!r} is not known here; {how}")
 
 
 def _named(chain: Chain, session: Session) -> None:
@@ -210,7 +228,7 @@ def _named(chain: Chain, session: Session) -> None:
         session.chains.define(chain.name, chain)
 
 
-def _save(line: ChainLine, body: str, session: Session, names: frozenset[str]) -> None:
+def _save(line: ChainLine, body: str, session: Session) -> None:
     """Keeps a sound chain. Raises `UserError` where another has its name, and nobody said ``--replace``."""
     name = line.save or ""
     kept = session.chains.all().get(name)
@@ -218,7 +236,7 @@ def _save(line: ChainLine, body: str, session: Session, names: frozenset[str]) -
         return
     if kept and kept.origin == "user" and not line.replace:
         raise UserError(f"another chain is kept as {name!r} ({kept.path}); add --replace, or take another name.")
-    path = session.chains.save(name, body, replace=line.replace, names=names)
+    path = session.chains.save(name, body, replace=line.replace)
     if not line.quiet:
         _say(f"{name} is kept in {path}.")
 

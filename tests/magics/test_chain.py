@@ -206,6 +206,13 @@ def test_several_wrong_inputs_are_said_together(shell):
     assert all(part in said for part in ("--input a:", "--input words:", "'topic' is missing"))
 
 
+def test_a_name_that_only_the_notebook_knows_is_told_how_it_comes_in(shell):
+    shell.user_ns.update(notes="text", rows=[{"title": "a"}])
+    said = refused(shell, "--over rows", "steps: [{id: a, prompt: '{{ notes }}'}, {id: b, prompt: '{{ title }}'}]")
+    assert "inputs: {notes: any}, and --input notes={{ notes }} on the first line." in said
+    assert "a column of --over is declared too: inputs: {title: any}." in said
+
+
 # Failing and going on
 
 

@@ -91,3 +91,30 @@ def test_a_terminal_has_one_line_that_changes_and_goes(shell, capsys, monkeypatc
     assert any("chain · 1 of 2 steps" in line for line in lines)
     assert all(len(line) < 80 and "\n" not in line for line in lines[1:-1])
     assert "2 calls: 2 simulated" in lines[-1]
+
+
+TWO_STEPS = """inputs: {topic: text}
+steps:
+  - {id: draft, prompt: "Write about {{ topic }}."}
+  - {id: better, prompt: "Make it better: {{ draft }}"}
+"""
+
+
+def test_in_a_kernel_the_interrupt_button_keeps_what_is_answered_and_resume_goes_on(kernel):
+    kernel.run("from orchestrator_nb import session\nsession().simulator.say('Make it better', 'late', delay=60)")
+    shown = kernel.run(
+        f"%%chain out << --input topic=x -m sonnet\n{TWO_STEPS}",
+        interrupt_when=lambda shown: any(
+            "1 of 2 steps" in data.get("text/plain", "") for data in shown.outputs.values()
+        ),
+    )
+    assert shown.error.startswith("KeyboardInterrupt: stopped; 1 answer kept, all rows are in out; %chain resume ")
+    assert kernel.value("list(out['error_kind'].fillna(''))") == ["", "cancelled"]
+    kernel.run("session().simulator.clear()")
+    assert kernel.run(f"%chain resume {shown.error.split()[-3]}").status == "ok"
+    assert kernel.value("int(_['error'].isna().sum())") == 2
+    kernel.run(f"%%chain --save kept --quiet\n{TWO_STEPS}")
+    [payload] = kernel.run("%chain edit kept").reply["payload"]
+    assert (payload["source"], payload["replace"]) == ("set_next_input", False)
+    assert payload["text"] == f"%%chain --save kept --replace\n{TWO_STEPS.strip()}"
+    assert kernel.complete("%chain run kep") == ["kept"]
