@@ -352,6 +352,8 @@ def _text(value: Any) -> str:
 
 async def _all(acts: Sequence[Awaitable[Any]]) -> list[Any]:
     """The results in their order, when all have ended; the first failure then, for what runs beside it is finished."""
+    if len(acts) == 1:
+        return [await acts[0]]  # most steps ask one question, and a task of its own costs as much as all else
     tasks = [asyncio.ensure_future(act) for act in acts]
     try:
         found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -365,7 +367,8 @@ async def _all(acts: Sequence[Awaitable[Any]]) -> list[Any]:
 
 async def _cancelled(tasks: Any) -> None:
     """What is still under way ends before its room does."""
-    for task in tasks:
+    left = [task for task in tasks if not (task.done() and (task.cancelled() or not task.exception()))]
+    for task in left:
         task.cancel()
-    if tasks:
-        await asyncio.gather(*tasks, return_exceptions=True)
+    if left:
+        await asyncio.gather(*left, return_exceptions=True)
