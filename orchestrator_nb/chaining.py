@@ -257,7 +257,7 @@ class ChainRunning(Running):
         done = in_order(asking.done, [step["step"] for step in told])
         chained = replace(
             self.plan.chained(),
-            outputs=tuple(outputs for outputs, _ in outcomes),
+            outputs=tuple(shown(outputs) for outputs, _ in outcomes),
             errors=tuple(error for _, error in outcomes),
             steps=tuple(told),
             calls=tuple({"call_id": answered.call.id, "waited_s": answered.waited_s} for answered in done),

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Response, Source, Usage
-from orchestrator_nb.canonical import canonical
+from orchestrator_nb.canonical import canonical, ordered
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.records import usage_record
@@ -89,7 +89,7 @@ class Ledger:
         paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())
         run = _Open(next(self._numbers), durable=paid, items=len(planned))
         self._open[run_id] = run
-        told = canonical({**about, "items": len(planned), "durable": paid})
+        told = ordered({**about, "items": len(planned), "durable": paid})
         at, written = self._database.clock.wall(), self._clean(told)
         self._database.put(Row("runs", (run.number, run_id, at, written, seal("runs", run_id, at, written)), paid))
         for start in range(0, len(planned), TOGETHER):
@@ -195,7 +195,7 @@ class Ledger:
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
         run = self._open.pop(run_id, None) or self._of(run_id)
-        at, written = self._database.clock.wall(), self._clean(canonical({**told, "totals": run.totals}))
+        at, written = self._database.clock.wall(), self._clean(ordered({**told, "totals": run.totals}))
         self._database.put(Row("ends", (run.number, at, written, seal("ends", run.number, at, written)), run.durable))
         self._database.flush()
 

@@ -24,6 +24,7 @@ steps:
     prompt: "Report {{ draft }} {{ notes }}"
 outputs: {text: "{{ report }}", notes: "{{ notes }}"}
 """
+NO_NUMBER = float("nan")
 
 
 def chain(*steps, **more):
@@ -57,7 +58,10 @@ def test_every_call_is_a_row_with_its_place_in_the_order_of_the_chain(session, l
 
 def test_the_store_tells_the_same_run(session):
     frame = session.run_chain(REVIEW, {"topic": "tides"})
-    assert session.retold().chained == session.last.chained
+    again, before = session.retold().chained, session.last.chained
+    assert again == before
+    assert json.dumps(again.outputs) == json.dumps(before.outputs), "also the order of names is the same"
+    assert json.dumps(again.definition) == json.dumps(before.definition)
     assert session.show()["text"].tolist() == frame["text"].tolist()
     assert session.show()["step"].tolist() == frame["step"].tolist()
 
@@ -177,9 +181,12 @@ def test_a_tape_replays_a_chain_without_asking(session, lab, home):
 def test_python_steps_are_the_notebooks_functions_and_a_failing_one_is_a_sentence(session):
     session.chains.register(lambda text: {"words": len(text.split())}, "count")
     session.chains.register(lambda: 1 / 0, "broken")
+    session.chains.register(lambda: {"gap": NO_NUMBER}, "odd")
     counted = chain(ask("a", "Hi"), Step("n", Python("count", {"text": "{{ a }}"})))
     session.run_chain(counted)
     assert session.last.chained.outputs[0]["n"]["words"] >= 1
+    session.run_chain(chain(Step("n", Python("odd"))))
+    assert session.last.chained.outputs[0]["n"] == {"gap": None}
     session.run_chain(chain(Step("n", Python("broken"))))
     assert "ZeroDivisionError" in session.last.chained.errors[0]
 
