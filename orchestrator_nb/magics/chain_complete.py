@@ -85,9 +85,8 @@ def _verb(rest: str, known: Known) -> Suggestions:
     if verb == "run":
         return _run(named, earlier, word, known)
     if verb == "resume":
-        first = [*known.runs(), "--errors"] if not earlier else ["--errors"]
-        flags = [flag for option in RESUME_OPTIONS for flag in option.flags]
-        return starting(word, [*first, *flags] if word.startswith("-") or not earlier else (), "run")
+        options = word.startswith("-") or earlier
+        return _options(named, RESUME_OPTIONS, (), known) if options else starting(word, known.runs(), "run")
     if verb == "new":
         return _new(earlier, word, known)
     if verb == "from":

@@ -16,6 +16,7 @@ from orchestrator_nb.chains.inputs import misfit
 from orchestrator_nb.chains.problems import Problem
 from orchestrator_nb.config.yaml import read, scalar
 from orchestrator_nb.errors import ChainError, ConfigError, TemplateError, UserError
+from orchestrator_nb.figures import cut
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.prompts.grid import rows_of
 from orchestrator_nb.prompts.template import fill
@@ -32,10 +33,15 @@ _KINDS: Final = {
 }
 
 
+LONGEST: Final = 500
+"""Signs of one problem: a file that is no chain is quoted in its own."""
+
+
 class BrokenChain(ChainError):
     """What is wrong with a chain, as a cell shows it: ``lines`` below a ``head`` where there are several."""
 
     def __init__(self, head: str, lines: Sequence[str], problems: Sequence[object] = ()) -> None:
+        lines = [cut(line, LONGEST) for line in lines]
         UserError.__init__(self, lines[0] if len(lines) == 1 else "\n".join([head, *(f"  {line}" for line in lines)]))
         self.problems = tuple(problems or lines)
 

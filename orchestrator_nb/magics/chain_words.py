@@ -12,6 +12,7 @@ import pandas as pd
 
 from orchestrator_nb.chains import Plan, plan, ready, template, to_yaml
 from orchestrator_nb.chains.chain import REQUIRED, Chain, Input
+from orchestrator_nb.chains.drafting import Draft
 from orchestrator_nb.chains.drawing import Drawing, draw
 from orchestrator_nb.chains.planning import planned
 from orchestrator_nb.chains.problems import Problem, sorted_problems
@@ -137,7 +138,7 @@ def _text(kept: Kept) -> str:
 def _check(magics: ChainMagics, words: Words) -> None:
     [name] = words.names(1, 1)
     session = magics.magics.session
-    found = _in_file(Path(name), session) if _is_file(name, session) else {name: session.chains.find(name)}
+    found = _found(name, session)
     world = session.chains.world()
     sound = {title: kept.chain for title, kept in found.items() if kept.chain and not kept.problems}
     world = replace(world, chains={**(world.chains or {}), **sound})
@@ -148,6 +149,17 @@ def _check(magics: ChainMagics, words: Words) -> None:
         )
     for title, chain in sound.items():
         _say(f"{title}: no problems; {count(len(plan(chain, world).nodes), 'step')}.")
+
+
+def _found(name: str, session: Session) -> Mapping[str, Kept]:
+    """The chains that are meant: of a file, of all files of a folder, or the one of that name."""
+    folder = _path(name, session)
+    if folder.is_dir() and name not in session.chains.all():
+        files = sorted(path for path in folder.iterdir() if is_one(path.name) and path.is_file())
+        if not files:
+            raise UserError(f"{name} has no chain files (*.yaml) in it.")
+        return {f"{path.name}: {title}": kept for path in files for title, kept in _in_file(path, session).items()}
+    return _in_file(Path(name), session) if _is_file(name, session) else {name: session.chains.find(name)}
 
 
 def _problems(kept: Kept, world: World) -> tuple[Problem, ...]:
@@ -180,6 +192,14 @@ def _kept(name: str, session: Session) -> Kept:
     return next(iter(found.values()))
 
 
+def _meant(name: str, session: Session) -> Path | str:
+    """A file, or the name of a chain that is known: no text is taken for a chain here. Raises `UserError` with the nearest name."""
+    if _is_file(name, session):
+        return Path(name)
+    session.chains.find(name)
+    return name
+
+
 def _draw(magics: ChainMagics, words: Words) -> Drawing:
     [name] = words.names(1, 1)
     return draw(_plan(name, magics.magics.session))
@@ -187,7 +207,7 @@ def _draw(magics: ChainMagics, words: Words) -> Drawing:
 
 def _plan(name: str, session: Session) -> Plan:
     try:
-        chain, trusted = session.chains.read(Path(name) if _is_file(name, session) else name)
+        chain, trusted = session.chains.read(_meant(name, session))
         return plan(chain, session.chains.world(trusted=trusted))
     except ChainError as error:
         refused = error
@@ -204,7 +224,7 @@ def _run(magics: ChainMagics, words: Words) -> pd.DataFrame | None:
     session = magics.magics.session
     [name] = names
     try:
-        asked = started(line, Path(name) if _is_file(name, session) else name, session, magics.shell)
+        asked = started(line, _meant(name, session), session, magics.shell)
     except ChainError as error:
         refused = error
     else:
@@ -312,17 +332,19 @@ def _from(magics: ChainMagics, words: Words) -> Drawing | None:
     text = plain(draft.text).strip()
     _say(text)
     if draft.problems or draft.chain is None:
-        lines = [str(problem) for problem in draft.problems]
         _cell(magics, f"%%chain\n{text}")
-        raise BrokenChain(
-            f"after {count(draft.tries, 'try').replace('trys', 'tries')} the draft still has {count(len(lines), 'problem')}; it is in the cell below, to be mended:",
-            lines or ["the draft holds no chain."],
-            draft.problems,
-        )
+        raise _unfinished(draft)
     inputs = "".join(f" --input {item.name}=…" for item in draft.chain.inputs if item.default is REQUIRED)
     _cell(magics, f"%%chain{inputs}\n{text}")
     _say("\nThe cell below has this chain; change it, fill in its inputs, and run it. Nothing has run yet.")
     return draw(plan(draft.chain, session.chains.world()))
+
+
+def _unfinished(draft: Draft) -> BrokenChain:
+    tries = "one try" if draft.tries == 1 else f"{draft.tries:,} tries"
+    head = f"after {tries} something is still wrong with the draft; it is in the cell below, to be mended."
+    lines = [str(problem) for problem in draft.problems] or ["it holds no chain."]
+    return BrokenChain(head, lines if len(lines) > 1 else [f"{head} {lines[0]}"], draft.problems)
 
 
 def _roles(magics: ChainMagics, words: Words) -> pd.DataFrame:

@@ -353,6 +353,11 @@ def test_check_says_everything_with_file_line_step_and_key_and_fails(shell, tmp_
     assert len(failed.value.problems) >= 2
     assert f"{path}:2:" in str(failed.value)
     assert f"{path}:3:" in str(failed.value)
+    (tmp_path / "good.yaml").write_text(REVIEW)
+    with pytest.raises(ChainError, match="promt"):
+        say(shell, f"check {tmp_path}")
+    path.unlink()
+    assert say(shell, f"check {tmp_path}")[1] == "good.yaml: good: no problems; 2 steps.\n"
 
 
 def test_a_draft_from_plain_english_comes_into_the_next_cell_and_runs_nothing(shell):
@@ -368,7 +373,7 @@ def test_a_draft_from_plain_english_comes_into_the_next_cell_and_runs_nothing(sh
 
 def test_a_draft_that_stays_broken_is_shown_and_fails(shell):
     shell.session.simulator.say("bake", "steps:\n  - {id: a, promt: x}\n")
-    with pytest.raises(ChainError, match="promt"):
+    with pytest.raises(ChainError, match=r"after 3 tries something is still wrong with the draft; .* 'promt'"):
         say(shell, "from 'bake a cake'")
     assert next_cell(shell).startswith("%%chain\n")
 
@@ -392,6 +397,7 @@ WRONG = [
     ("run review --save x", "unknown option '--save'"),
     ("run reviw", "did you mean 'review'"),
     ("run none.yaml", "there is no such file"),
+    ("run ../../etc/nothing", "unknown chain"),
     ("run refine", "template"),
     ("run review", "add --input topic=…"),
     ("show", "write it as: %chain show NAME"),
