@@ -331,6 +331,7 @@ def test_the_verbs_do_what_they_say(shell, tmp_path):
     assert shell.user_ns["_"] is frame
     assert "2 calls" in shown
     assert "draft" in repr(say(shell, "draw review")[0])
+    assert "draft" in repr(say(shell, "profile")[0])
     say(shell, "edit review")
     assert next_cell(shell) == f"%%chain --save review --replace\n{REVIEW.strip()}"
     assert set(say(shell, "roles")[0]["kind"]) == {"role", "persona"}
