@@ -33,6 +33,7 @@ from orchestrator_nb.results.page import count
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.runs import Run
 from orchestrator_nb.sessions import Session
+from orchestrator_nb.vault.telling import place
 
 
 class ChainFailed(OrchestratorError):
@@ -238,7 +239,7 @@ def _save(line: ChainLine, body: str, session: Session) -> None:
         raise UserError(f"another chain is kept as {name!r} ({kept.path}); add --replace, or take another name.")
     path = session.chains.save(name, body, replace=line.replace)
     if not line.quiet:
-        _say(f"{name} is kept in {path}.")
+        _say(f"{name} is kept in {place(path)}.")
 
 
 def _how_to_run(name: str, chain: Chain) -> str:
