@@ -243,7 +243,7 @@ class ChainRunning(Running):
             self.tell(row, news)
 
         of = self.plan
-        approve = _everything if of.trust_plans else self.approve
+        approve = _everything if of.trust_plans and of.trusted else self.approve
         engine = Engine(
             partial(asking.ask, row), self.clock, roles=of.roles, functions=of.functions, tell=tell, approve=approve
         )

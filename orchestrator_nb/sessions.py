@@ -437,9 +437,9 @@ class Session:
 
         return drafting.draft(ask, tries)
 
-    def rest_of_chain(self, run: str = "last") -> ChainPlan:
-        """A chain's run that broke off, was stopped or killed, ready to go on: what it answered is kept, what failed is asked again. Raises `UserError`
-        when there is nothing left of it.
+    def rest_of_chain(self, run: str = "last", *, trust_plans: bool = False) -> ChainPlan:
+        """A chain's run that broke off, was stopped or killed, ready to go on: what it answered is kept, what failed is asked again. ``trust_plans`` is that of
+        `plan_chain`. Raises `UserError` when there is nothing left of it.
         """
         last = self.last.id if self.last else None
         told, places = self._history.of_chain(run, last=last, simulating=self.simulating)
@@ -447,9 +447,8 @@ class Session:
         trusted = bool(about.get("trusted"))
         made = chain_again(about, self.chains.world(trusted=trusted))
         earlier = Earlier.of(told, places)
-        return self._chain_plan(
-            made, tuple(about["rows"]), about.get("model"), over=about["over"], earlier=earlier, trusted=trusted
-        )
+        how = {"over": about["over"], "earlier": earlier, "trusted": trusted, "trust_plans": trust_plans}
+        return self._chain_plan(made, tuple(about["rows"]), about.get("model"), **how)
 
     def _at_hand(self) -> tuple[str, ...]:
         """The models that can be asked as things stand, by the name that one would type; all of them while keys may be in a locked vault, or none is in sight."""
