@@ -32,6 +32,7 @@ from orchestrator_nb.magics.words import split
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.vault.telling import place
 
 if TYPE_CHECKING:
     from orchestrator_nb.magics.chain_cell import ChainMagics
@@ -298,7 +299,7 @@ def _new(magics: ChainMagics, words: Words) -> None:
     chain = template(given.source).chain(name, values)
     session = magics.magics.session
     path = session.chains.save(name, to_yaml(chain), replace=given.replace)
-    _say(f"{name} is kept in {path}. {_how(chain)}")
+    _say(f"{name} is kept in {place(path)}. {_how(chain)}")
 
 
 def _set(text: str) -> tuple[str, Any]:
