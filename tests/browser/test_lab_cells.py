@@ -5,6 +5,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 CHAIN = """%%chain rows << --input topic="lighthouses"
 inputs: {topic: text}
 defaults: {model: sonnet}
@@ -137,3 +139,22 @@ def test_a_chain_shows_its_steps_while_it_runs_and_its_outputs_after(open_notebo
     assert notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output").count() == 1
     notebook.show_end(1)
     notebook.shoot("chain-after")
+
+
+@pytest.mark.soak  # at the pace of the models that it plays
+def test_the_chains_story_runs_from_top_to_bottom(open_notebook, server):
+    for name in ("05_chains.ipynb", "05_chains.yaml"):
+        shutil.copy(NOTEBOOKS / name, server.root)
+    shutil.copytree(NOTEBOOKS / "05_texts", server.root / "05_texts")
+    notebook = open_notebook("05_chains.ipynb")
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.run_all()
+    notebook.shoot_all("chains")
+    [wrong] = notebook.errors()
+    assert "answered 429 (quota)" in wrong  # the failure that the next cells recover from
+    [resumed] = [i for i, cell in enumerate(notebook.sources()) if "%chain resume" in cell]
+    assert "4 answers kept from before" in notebook.output(resumed)
+    pictures = notebook.page.locator(
+        '.jp-OutputArea-output img[src^="data:image/svg"], .jp-OutputArea-output svg'
+    ).count()
+    assert pictures >= 2
