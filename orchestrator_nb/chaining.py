@@ -321,9 +321,14 @@ class Asking:
         known = bool(self._open[identity])
         number = self._open[identity].pop(0) if known else next(self._numbers)
         answered = await self._desk.ask(number, item, known=known, caps=question.budgets)
-        if answered.call.error is None or number not in self._calls:
+        if answered.call.error is None or self._says_nothing(number):
             self._calls[number] = answered
         return answered.call
+
+    def _says_nothing(self, number: int) -> bool:
+        """Whether no failure stands at a place that is worth keeping: what was stopped gives way to what became of it, as in the store."""
+        known = self._calls.get(number)
+        return known is None or (known.call.error is not None and known.call.error.kind in NOT_ASKED)
 
     def _item(self, row: int, question: Question) -> Item:
         sample = question.sample + self._turn(row, question) * (question.ask.samples or 1)

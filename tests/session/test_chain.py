@@ -127,6 +127,27 @@ def test_a_chain_that_is_stopped_keeps_what_is_done_and_goes_on_later(session, l
     assert session.last.chained.errors == (None,)
 
 
+def test_what_was_stopped_and_fails_when_it_goes_on_says_its_failure(session, lab):
+    reached, let_go = threading.Event(), threading.Event()
+
+    def heard(prompt):
+        if prompt.startswith("Report"):
+            reached.set()
+            let_go.wait(20)
+
+    lab.heard = heard
+    job = session.start_chain(session.plan_chain(REVIEW, {"topic": "tides", "papers": []}))
+    assert reached.wait(20)
+    job.stop()
+    run = job.result()
+    let_go.set()
+    lab.heard = lambda _prompt: None
+    lab.broken.add(run.calls[-1].item.request.prompt)
+    frame = session.resume(run.id)
+    assert frame["error"].tolist()[-1] == session.show(run.id)["error"].tolist()[-1]
+    assert frame["error_kind"].tolist()[-1] == "invalid_request"
+
+
 def test_over_a_frame_it_runs_for_each_row_and_one_failure_is_one_row(session, lab):
     lab.broken.add("Write about b.")
     rows = [{"topic": topic, "papers": [], "more": number} for number, topic in enumerate("abc")]
