@@ -320,7 +320,12 @@ class Asking:
     async def _asked(self, item: Item, identity: Any, question: Question) -> Call:
         known = bool(self._open[identity])
         number = self._open[identity].pop(0) if known else next(self._numbers)
-        answered = await self._desk.ask(number, item, known=known, caps=question.budgets)
+        try:
+            answered = await self._desk.ask(number, item, known=known, caps=question.budgets)
+        except asyncio.CancelledError:  # before it was asked: its place is free for the next time
+            if known:
+                self._open[identity].insert(0, number)
+            raise
         if answered.call.error is None or self._says_nothing(number):
             self._calls[number] = answered
         return answered.call

@@ -19,7 +19,7 @@ from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
 from orchestrator_nb.providers import PROVIDERS
 from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN_AT_ITS_END, call_of, request_of, run_of
-from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.told import CallTold, RunTold, Spent, spent_of
@@ -281,13 +281,24 @@ async def written_down(run: Run, calls: Sequence[Call], book: Book) -> Run:
     run = replace(run, notices=(*run.notices, *_of_cache(book), *_open_ends(run)))
     told = {"notices": [*run.notices], "wall_s": run.wall_s}
     if run.chained:
-        told["chain"] = {name: getattr(run.chained, name) for name in OF_CHAIN_AT_ITS_END}
+        told["chain"] = _of_chain(run.chained if book.keeps_prompts else _without_texts(run.chained))
     with suppress(asyncio.CancelledError):
         await asyncio.shield(asyncio.to_thread(book.end, calls, told))
     if book.problem:
         lost = "These rows are in the DataFrame and not in the store; they are written when it can be, as long as this kernel runs."
         run = replace(run, notices=(*run.notices, f"{book.problem} {lost}"))
     return run
+
+
+def _of_chain(chained: Chained) -> dict[str, Any]:
+    return {name: getattr(chained, name) for name in OF_CHAIN_AT_ITS_END}
+
+
+def _without_texts(chained: Chained) -> Chained:
+    """Outputs and sentences may hold what was given to the chain; where prompts are not kept, they are not either."""
+    errors = tuple(error and "failed; why was not kept (store.keep_prompts is digest)." for error in chained.errors)
+    steps = tuple({**step, "why": ""} for step in chained.steps)
+    return replace(chained, outputs=(None,) * len(chained.outputs), errors=errors, steps=steps)
 
 
 def _of_cache(book: Book) -> Iterator[str]:

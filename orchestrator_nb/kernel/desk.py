@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -84,7 +84,10 @@ class Desk:
             with held_by(caps):
                 call = await settle(self._handler, item, tell, self._clock, f"{self._run}-{place}")
             waited = max(0.0, self._clock.monotonic() - began - (call.latency_s or 0.0))
-            await self._keeper.keep(place, call, partial(tell, call))
+            with suppress(
+                asyncio.CancelledError
+            ):  # it is handed over, and its owner sees the cancellation all the same
+                await self._keeper.keep(place, call, partial(tell, call))
         return Answered(call, waited)
 
     async def close(self) -> None:

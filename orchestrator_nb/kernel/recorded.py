@@ -90,6 +90,11 @@ class Book:
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
 
+    @property
+    def keeps_prompts(self) -> bool:
+        """Whether what was asked is kept, and not only its key."""
+        return self._store.keep_prompts
+
     def begin(
         self, items: Sequence[Item], about: Mapping[str, Any], models: Sequence[ModelSpec] = ()
     ) -> Sequence[Item]:

@@ -99,7 +99,7 @@ class Ledger:
     def add(self, run_id: str, number: int, item: Item) -> None:
         """A question arises while the run is under way. It is written when its first attempt is."""
         run = self._of(run_id)
-        run.items = max(run.items, number + 1)
+        run.items += 1
         self._database.put(*self._item_rows(run.number, number, item), asked=True)  # with the attempt
 
     def resume(self, run_id: str) -> list[CallTold]:

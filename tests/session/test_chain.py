@@ -223,6 +223,22 @@ def test_where_prompts_are_not_kept_the_chain_is_neither_and_says_so(opened, lab
         session.rest_of_chain()
 
 
+def test_where_prompts_are_not_kept_no_output_and_no_reason_brings_an_input_back(opened, lab, home):
+    lab.settings(home, "store: {keep_prompts: digest}\n")
+    session = opened()
+    session.chains.register(lambda text: {}[text], "number")  # whose error says what it was given
+    topic = (Input("topic", "text"),)
+    echo = Chain("echo", (ask("a", "Hi"),), inputs=topic, outputs={"topic": "{{ topic }}"})
+    failing = Chain("failing", (Step("n", Python("number", {"text": "{{ topic }}"})),), inputs=topic)
+    for made in (echo, failing):
+        session.run_chain(made, {"topic": "secret-topic"})
+    assert session.retold().chained.errors[0].startswith("failed; why was not kept")
+    session.close()
+    kept = b"".join(path.read_bytes() for path in home.rglob("store.db*"))
+    assert b"answer 1" in kept
+    assert b"secret-topic" not in kept
+
+
 def test_a_grids_run_is_no_chains(session):
     session.compare("Hi", ["lab/one"])
     with pytest.raises(UserError, match="no chain's"):
