@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator_nb.chains.planning import Plan
-from orchestrator_nb.chains.walk import Began, Ended, News, Where
+from orchestrator_nb.chains.walk import Began, Ended, News, Unmet, Where
 from orchestrator_nb.kernel.desk import Answered
 from orchestrator_nb.runs import Item
 
@@ -19,6 +20,7 @@ class Steps:
     def __init__(self, now: float) -> None:
         self._start = now
         self._steps: dict[tuple[int, str], _Step] = {}
+        self._unmet: Counter[tuple[str, int]] = Counter()
 
     def hear(self, row: int, news: News) -> None:
         """One step begins or has ended."""
@@ -28,6 +30,16 @@ class Steps:
                 step.begin(news.where, round(at - self._start, 6))
             case Ended(at=at):
                 step.end(news, round(at - self._start, 6))
+            case Unmet():
+                self._unmet[news.where.step, news.turns] += 1
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of loops that ended because their turns did."""
+        return tuple(
+            f"{path}: the condition of its loop was not met in {turns} turn{'s' * (turns != 1)}{f' ({times:,} times)' * (times > 1)}."
+            for (path, turns), times in self._unmet.items()
+        )
 
     def told(self, plan: Plan) -> list[dict[str, Any]]:
         """In the order of the rows and of the plan."""

@@ -262,7 +262,8 @@ class ChainRunning(Running):
             steps=tuple(told),
             calls=tuple({"call_id": answered.call.id, "waited_s": answered.waited_s} for answered in done),
         )
-        return Asked(tuple(answered.call for answered in done), (), asking.notices, chained)
+        notices = (*asking.notices, *steps.notices)
+        return Asked(tuple(answered.call for answered in done), (), notices, chained)
 
 
 Outcomes = list[tuple[Mapping[str, Any] | None, str | None]]

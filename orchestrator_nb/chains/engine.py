@@ -24,7 +24,19 @@ from orchestrator_nb.chains.planning import Plan
 from orchestrator_nb.chains.roles import Roles
 from orchestrator_nb.chains.room import Room
 from orchestrator_nb.chains.verdict import chosen, question
-from orchestrator_nb.chains.walk import Began, Ended, Frame, Mapped, News, Proposed, Question, StepFailed, Tally, Where
+from orchestrator_nb.chains.walk import (
+    Began,
+    Ended,
+    Frame,
+    Mapped,
+    News,
+    Proposed,
+    Question,
+    StepFailed,
+    Tally,
+    Unmet,
+    Where,
+)
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.types import Clock
@@ -221,6 +233,9 @@ class _Chain:
             previous, value = value, await self._once(node, replace(frame, where=where), seen, value)
             if until and until.condition({**seen, "previous": previous, "current": value}):
                 break
+        else:
+            if until:
+                self._engine._tell(Unmet(frame.where, self._engine._clock.monotonic(), repeat.max))
         return value
 
     async def _once(self, node: Node, frame: Frame, names: Mapping[str, Any], given: Any) -> Any:  # noqa: PLR0911  # one of each kind

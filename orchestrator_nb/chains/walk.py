@@ -127,6 +127,15 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """A loop has taken all its ``turns``, and its condition was not met."""
+
+    where: Where
+    at: float
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mapped:
     """Of a step with ``each``: it has ``items``, and so many of them are ``done``, well or not. Told when the list is known, and after each item."""
 
@@ -145,4 +154,4 @@ class Proposed:
     problems: tuple[Problem, ...] = ()
 
 
-News: TypeAlias = Began | Ended | Mapped | Proposed
+News: TypeAlias = Began | Ended | Mapped | Proposed | Unmet

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator_nb.calls import Delta, Event, Retrying, Started
-from orchestrator_nb.chains.walk import Began, Ended, Mapped, News
+from orchestrator_nb.chains.walk import Began, Ended, Mapped, News, Proposed
 from orchestrator_nb.results.progress import held_by, in_words
 from orchestrator_nb.results.summary import outcome
 from orchestrator_nb.runs import Call, Item
@@ -151,10 +151,9 @@ class ChainState:
                 self._end(row, news)
             elif isinstance(news, Mapped):
                 self._mapped(news)
-            elif news.problems:
-                self._step(news.where.step).note = f"proposed steps are refused: {news.problems[0]}"
-            else:
-                self._step(news.where.step).note = ""
+            elif isinstance(news, Proposed):
+                refused = f"proposed steps are refused: {news.problems[0]}" if news.problems else ""
+                self._step(news.where.step).note = refused
 
     def heard(self, number: int, news: Item | Event | Call) -> None:
         """A question arises, something happens to it, its call has ended."""

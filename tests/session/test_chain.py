@@ -82,6 +82,13 @@ def test_equal_questions_of_several_turns_are_several_questions_and_are_found_ag
     assert len(asked(lab)) == 3
 
 
+def test_a_loop_whose_turns_are_over_before_its_condition_is_met_says_so(session):
+    session.run_chain(chain(ask("more", "Another.", repeat=Repeat(2, "turn == 3"))))
+    assert "more: the condition of its loop was not met in 2 turns." in session.last.notices
+    session.run_chain(chain(ask("more", "Another.", repeat=Repeat(2, "turn == 2"))))
+    assert not [notice for notice in session.last.notices if "condition" in notice]
+
+
 def test_a_chain_that_broke_goes_on_at_the_step_that_failed(session, lab):
     lab.broken.add("Facts of b")
     frame = session.run_chain(REVIEW, {"topic": "tides"})
