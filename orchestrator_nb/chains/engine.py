@@ -43,8 +43,8 @@ from orchestrator_nb.types import Clock
 
 Asked = Callable[[Question], Awaitable[Any]]
 """Asks one question: the answer's text, or its parsed value where the step has a schema. Raises `OrchestratorError` when there is none."""
-Approve = Callable[[Proposal], Awaitable[bool]]
-"""Shows steps that a model proposes and says whether they may run. Raises `OrchestratorError` where nobody can be asked."""
+Approve = Callable[[Proposal], Awaitable[bool] | bool]
+"""Shows steps that a model proposes and says whether they may run; one that is not awaited is called on a thread. Raises `OrchestratorError` where nobody can be asked."""
 
 
 async def nobody(proposal: Proposal) -> bool:
@@ -296,7 +296,7 @@ class _Chain:
         brief = Brief(frame.where, node.path, propose, visible, node.step.budget_usd, self._plan.world)
         proposal, made = await self._sound(brief, frame, Template.of(propose.ask.prompt or "").text(names))
         trusted = propose.trusted and self._plan.world.trusted
-        if not trusted and not await self._engine._approve(proposal):
+        if not trusted and not await _said(self._engine._approve, proposal):
             raise StepFailed(f"{frame.where.step}: the proposed steps were not approved.")
         return await self._proposed(made, propose, replace(frame, names=visible, given=given))
 
@@ -359,6 +359,11 @@ class _Chain:
         for tally in frame.tallies:
             tally.call()
         return await self._engine._asked(made)
+
+
+async def _said(approve: Approve, proposal: Proposal) -> bool:
+    said = approve(proposal) if inspect.iscoroutinefunction(approve) else await asyncio.to_thread(approve, proposal)
+    return (await said if inspect.isawaitable(said) else said) is True
 
 
 def _text(value: Any) -> str:

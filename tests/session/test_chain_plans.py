@@ -71,6 +71,21 @@ def test_steps_that_nobody_approves_do_not_run_unless_plans_are_trusted(session,
     assert session.last.chained.errors[0] is None
 
 
+@pytest.mark.parametrize("how", ["plain", "awaited", "an object"])
+@pytest.mark.parametrize("word", [True, False, "no"])
+def test_whoever_approves_may_be_any_function_and_only_true_is_a_yes(session, says, how, word):
+    async def awaited(_proposal):
+        return word
+
+    class Asked:
+        async def __call__(self, _proposal):
+            return word
+
+    approve = {"plain": lambda _proposal: word, "awaited": awaited, "an object": Asked()}[how]
+    session.start_chain(session.plan_chain(SHOWN, {"topic": "tides"}), approve=approve).result()
+    assert (session.last.chained.errors[0] is None) == (word is True)
+
+
 def test_a_chain_is_drafted_from_plain_english_and_nothing_of_it_runs(session, says, lab):
     good = "inputs: {papers: list}\nsteps:\n- {id: notes, each: papers, prompt: 'Sum up: {{ item }}'}\n- {id: table, prompt: 'A table of {{ notes }}', model: lab/two}\n"
     says["Write a chain"][:] = ["I would ask a model.", f"```\n{good}```"]
