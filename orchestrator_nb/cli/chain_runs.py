@@ -56,7 +56,7 @@ def _running(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
 @_running
 def run(name: str, **how: Any) -> None:
-    """Run CHAIN ("-" reads it from standard input) and print what it gives.
+    """Run CHAIN and print what it gives. "-" reads it from standard input.
 
     A VALUE is a number, true, null, a [list] or a {mapping} where the chain wants one, else text.
     """
@@ -191,7 +191,7 @@ def _tell(chained: Chained, *, as_json: bool) -> None:
 @click.argument("name", metavar="[RUN]", default="last")
 @_running
 def resume(name: str, **how: Any) -> None:
-    """Go on with a chain's run that broke off; RUN is its id, the beginning of one, or "last". What it answered is kept."""
+    """Go on with a run that broke off. RUN is its id, the beginning of one, or "last". What it answered is kept."""
     with open_session() as session:
         if how["simulate"]:
             session.simulate(True)
@@ -203,7 +203,7 @@ def resume(name: str, **how: Any) -> None:
 @click.argument("name", metavar="[RUN]", default="last")
 @as_json_option
 def profile(name: str, as_json: bool) -> None:
-    """Say where a chain's run spent its time and money; RUN is its id, the beginning of one, or "last"."""
+    """Say where a run spent its time and money. RUN is its id, the beginning of one, or "last"."""
     from orchestrator_nb.results.chains import profile as profile_of  # pandas, which help must not wait for
 
     with open_session() as session:

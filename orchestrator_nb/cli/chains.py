@@ -37,7 +37,7 @@ def chain() -> None:
 @chain.command("list")
 @as_json_option
 def list_chains(as_json: bool) -> None:
-    """List the chains that are known here, also those that are broken."""
+    """List the chains that are known here. Broken ones are told as such."""
     with open_session() as session:
         known = session.chains.all()
     for name, kept in known.items():
@@ -67,7 +67,7 @@ def _line(name: str, kept: Kept) -> str:
 @chain.command()
 @click.argument("name", metavar="CHAIN")
 def show(name: str) -> None:
-    """Print a chain as it is written, also one that is broken; exit code 1 then."""
+    """Print a chain as it is written. Exit code 1 when something is wrong with it."""
     with open_session() as session:
         text, problems = _text(session, name)
     say(text.rstrip("\n"))
@@ -101,7 +101,9 @@ def _text(session: Session, name: str) -> tuple[str, Sequence[Problem]]:
 @click.argument("paths", nargs=-1, metavar="[PATH|NAME]...")
 @as_json_option
 def check(paths: tuple[str, ...], as_json: bool) -> None:
-    """Say everything that is wrong with the chains in files and folders; without any, with all that are known.
+    """Say everything that is wrong with chains.
+
+    In files and folders; without any, in all that are known.
 
     Exit code 1 when something is. Functions of a notebook are not known here, so the names in 'python' steps are not checked.
     """
@@ -238,7 +240,7 @@ def templates(name: str | None, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="In the place of another chain of that name.")
 @click.option("--print", "only_print", is_flag=True, help="Print it and keep nothing.")
 def new(name: str, source: str, values: tuple[str, ...], replace: bool, only_print: bool) -> None:
-    """Make a chain called NAME from a template, and keep it in your chains folder."""
+    """Make a chain called NAME from a template. It is kept in your chains folder."""
     from orchestrator_nb.chains import template, to_yaml  # as above
 
     text = to_yaml(template(source).chain(name, dict(map(_set, values))))
