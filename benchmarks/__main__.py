@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from statistics import median
 
-from benchmarks import calls, litellm_venv, machine, report
-from benchmarks.calls import CPU_SCENES, LATENCY, PACE, PARALLEL, Effort, Scene, middle, rounds
-from benchmarks.contenders import NAMES
+from benchmarks import calls, machine, report, venvs
+from benchmarks.calls import CPU_SCENES, GRAPH_SCENES, LATENCY, MAP_PACE, PACE, PARALLEL, Effort, Scene, middle, rounds
+from benchmarks.contenders import GRAPHS, NAMES
 from benchmarks.machine import MIB
 from benchmarks.processes import Worker, mock, output, worker
 from benchmarks.worker import Measured
 
 EFFORTS = {"full": Effort(), "quick": calls.QUICK, "smoke": calls.SMOKE}
-PARTS = ("cpu", "pace", "latency", "load", "startup", "frame", "replay", "rate")
+PARTS = ("cpu", "pace", "latency", "load", "graphs", "startup", "frame", "replay", "rate")
 Scenes = dict[str, dict[str, list[Measured]]]
 
 
@@ -39,15 +39,15 @@ class Bench:
         with ExitStack() as stack:
             started = []
             for name in names:
-                python = litellm_venv.python() if name == "litellm_sdk" else sys.executable
+                python = venvs.python(name)
                 if python:
                     started.append(stack.enter_context(worker(name, str(python))))
             self.versions |= {each.name: each.version for each in started}
             yield started
 
-    def compare(self, scenes: list[Scene]) -> None:
-        """Measure all contenders in each scene."""
-        with mock() as origin, self.workers(self.names) as workers:
+    def compare(self, scenes: list[Scene], names: Sequence[str] = NAMES) -> None:
+        """Measure the contenders, if they are among ``names``, in each scene."""
+        with mock() as origin, self.workers([name for name in self.names if name in names]) as workers:
             for scene in scenes:
                 self.scenes[scene.name] = rounds(scene, workers, origin, self.effort, say)
                 say(f"  {scene.name}: {_glance(self.scenes[scene.name])}")
@@ -91,6 +91,26 @@ class Bench:
             self.figures["load stall"] = ours.stall_s
             self.figures["load growth"] = ours.rss_peak_growth / MIB
             self.figures["kept per answer"] = ours.rss_growth / ours.calls / 1024
+
+    def graphs(self) -> None:
+        """Rows of 100 steps and maps over 1,000 items, next to the bare calls and to LangGraph."""
+        self.compare(
+            [scene for scene in GRAPH_SCENES if not scene.stream], ("raw_aiohttp", "engine_graph", "langgraph_graph")
+        )
+        self.compare([scene for scene in GRAPH_SCENES if scene.stream], ("raw_aiohttp", "ours", "ours_chain"))
+        self.compare([MAP_PACE], ("ours", "ours_chain"))
+        row, each = self.scenes["plain row"], self.scenes["plain map"]
+        if {"raw_aiohttp", "engine_graph"} <= row.keys():
+            self.figures["engine step"] = middle(row["engine_graph"], _cpu) - middle(row["raw_aiohttp"], _cpu)
+        if {"langgraph_graph", "engine_graph"} <= row.keys():
+            self.figures["row langgraph / engine"] = report.ratio(row, "langgraph_graph", "engine_graph", _cpu)
+            self.figures["map langgraph / engine"] = report.ratio(each, "langgraph_graph", "engine_graph", _cpu)
+        row, paced = self.scenes["streamed row"], self.scenes[MAP_PACE.name]
+        if {"ours", "ours_chain"} <= row.keys():
+            self.figures["chain step"] = middle(row["ours_chain"], _cpu) - middle(row["ours"], _cpu)
+            self.figures["map time / fan-out"] = report.ratio(
+                paced, "ours_chain", "ours", lambda batch: 1 / batch.per_s
+            )
 
     def startup(self) -> None:
         """``%load_ext``, several fresh interpreters."""
@@ -146,7 +166,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", action="store_true", help="also the run against a quota, about 40 s")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {' '.join(PARTS)}")
     parser.add_argument(
-        "--contenders", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME", help=f"of {' '.join(NAMES)}"
+        "--contenders",
+        nargs="+",
+        choices=NAMES + GRAPHS,
+        default=list(NAMES + GRAPHS),
+        metavar="NAME",
+        help=f"of {' '.join(NAMES + GRAPHS)}",
     )
     parser.add_argument(
         "--parallel",

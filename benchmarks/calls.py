@@ -56,6 +56,12 @@ CPU_SCENES = tuple(
     for parallel in PARALLEL
 )
 PACE = Scene("calls/s", 1000, manners="200", least=10_000)
+GRAPH_SCENES = tuple(
+    Scene(f"{'streamed' if stream else 'plain'} {name}", parallel, stream, least=least)
+    for stream in (False, True)
+    for name, parallel, least in (("row", 1, 100), ("map", 200, 1_000))
+)
+MAP_PACE = Scene("map, 200 ms", 200, stream=True, manners="200", least=1_000)
 LATENCY = Scene("latency", 128, manners="200", least=2_560)
 
 

@@ -40,6 +40,13 @@ GOALS = (
     Goal("the same: longest stall of our loop", "load stall", 1.0, " s"),
     Goal("the same: growth of memory at its peak", "load growth", 100, " MiB"),
     Goal("the same: memory kept per stored answer", "kept per answer", 20, " KiB"),
+    Goal("a step of a row of 100, our engine, over the bare call, CPU", "engine step", 1.0, " ms"),
+    Goal("the same with everything on, over the bare fan-out", "chain step", 1.0, " ms"),
+    Goal("LangGraph's CPU per step of a row over our engine's", "row langgraph / engine", 1.0, "x", at_least=True),
+    Goal("LangGraph's CPU per item of a map over our engine's", "map langgraph / engine", 1.0, "x", at_least=True),
+    Goal(
+        "a map over 1,000, 200 at a time, 200 ms answers: time over the bare fan-out", "map time / fan-out", 1.15, "x"
+    ),
     Goal("%load_ext over IPython + pandas", "load_ext", 150, " ms"),
     Goal("100,000 rows become a frame: CPU time", "frame time", 1.0, " s"),
     Goal("100,000 rows become a frame: memory at its peak", "frame memory", 200, " MiB"),

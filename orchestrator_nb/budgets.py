@@ -42,9 +42,9 @@ class Budgets:
             with self._lock:
                 self._open.remove(budget)
 
-    def of_run(self, max_cost: Decimal | None = None) -> Caps:
+    def of_run(self, max_cost: Decimal | None = None, *, inner: bool = False) -> Caps:
         """The caps for a run that begins now. ``max_cost`` is its own, in the place of the setting's; what holds for a call, a block and a day holds with it.
-        Raises `StoreError`.
+        ``inner``: its questions may bring caps along. Raises `StoreError`.
         """
         limits = self._config().settings.limits
         caps: list[Cap] = []
@@ -58,7 +58,7 @@ class Budgets:
             caps += self._open
             if limits.max_cost_day_usd is not None:
                 caps.append(self._today(limits.max_cost_day_usd))
-        return Caps(caps)
+        return Caps(caps, inner=inner)
 
     def _today(self, limit: Decimal) -> Day:
         """The same as long as the store is, for who waits in it must be one queue."""

@@ -12,6 +12,7 @@ from typing import Any
 quoted = json.encoder.encode_basestring_ascii
 """A string as JSON in ASCII."""
 _encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+_ordered = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def _quickest() -> Callable[[Any], str]:
@@ -30,6 +31,14 @@ def canonical(value: Any) -> str:
     """A JSON value as its one text. Raises `ValueError` for NaN, infinities and what nests too deeply, `TypeError` for what is no JSON."""
     try:
         return _encode(value)
+    except RecursionError:
+        raise ValueError("it nests too deeply to be written as JSON.") from None
+
+
+def ordered(value: Any) -> str:
+    """A JSON value as a text that keeps the order of its keys, for what is read back and never compared. Raises as `canonical` does."""
+    try:
+        return _ordered.encode(value)
     except RecursionError:
         raise ValueError("it nests too deeply to be written as JSON.") from None
 

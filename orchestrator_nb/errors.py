@@ -4,7 +4,8 @@ OrchestratorError
 ├── UserError               fix the cell, the option or the file
 │   ├── ConfigError         a file: names file, line, key, what was found, what is accepted
 │   ├── UnknownModel        no such model; carries the nearest names
-│   └── TemplateError       the prompt's template
+│   ├── TemplateError       the prompt's template
+│   └── ChainError          a chain: everything that is wrong with it, at once
 ├── KeyMissing              no key for this vendor
 ├── VaultError              the vault
 │   ├── VaultFormatError    its file is none, is damaged in its open part, or asks for too much work
@@ -30,7 +31,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-if TYPE_CHECKING:  # Response is built on catalog, which raises our errors: the types alone go round
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    # Response is built on catalog, which raises our errors: the types alone go round
     from orchestrator_nb.calls import Response
 
 Kind = Literal[
@@ -84,6 +88,14 @@ class UnknownModel(UserError):
 
 class TemplateError(UserError):
     """A prompt template cannot be filled."""
+
+
+class ChainError(UserError):
+    """A chain cannot be run as it stands. ``problems`` are all that were found, in the order of the file; each has a line of the message."""
+
+    def __init__(self, problems: Iterable[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class KeyMissing(OrchestratorError):

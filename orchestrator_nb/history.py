@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args, overload
+from typing import Any, Final, Literal, Protocol, get_args, overload
 
 from orchestrator_nb.calls import Request
 from orchestrator_nb.catalog import Catalog, ModelSpec
@@ -18,8 +18,8 @@ from orchestrator_nb.errors import UserError
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
 from orchestrator_nb.providers import PROVIDERS
-from orchestrator_nb.retold import NOT_ASKED, call_of, request_of, run_of
-from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN_AT_ITS_END, call_of, request_of, run_of
+from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.told import CallTold, RunTold, Spent, spent_of
@@ -47,6 +47,10 @@ class Rest(Sequence[Item]):
         kept = len(self.before) - len(self.places)
         return (f"resumed: {len(self.places):,} asked now, {kept:,} kept from before.",)
 
+    def place(self, index: int) -> int:
+        """The place of the run of an item."""
+        return self.places[index]
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -67,6 +71,21 @@ class Rest(Sequence[Item]):
             if call.error is None or place not in self.spared:
                 rows[place] = replace(call, id=f"{self.run_id}-{place}")
         return tuple(rows)
+
+
+class Begun(Protocol):
+    """What of an earlier run a book wants to know; as in `Rest`."""
+
+    @property
+    def spared(self) -> frozenset[int]:
+        """Places whose outcome stays until there is a better one."""
+
+    @property
+    def seen(self) -> tuple[Mapping[str, Any] | None, ...]:
+        """All outcomes."""
+
+    def place(self, index: int) -> int:
+        """The place of the run of an item."""
 
 
 class History:
@@ -120,12 +139,12 @@ class History:
         told, self._untold = tuple(self._untold), []
         return told
 
-    def book(self, run_id: str, rest: Rest | None = None) -> Book | None:
+    def book(self, run_id: str, rest: Rest | Begun | None = None) -> Book | None:
         """Where a run is written down."""
         store = self.store
         if store is None:
             return None
-        return Book(store, run_id, rest.places, rest.spared, rest.seen) if rest else Book(store, run_id)
+        return Book(store, run_id, rest.place, rest.spared, rest.seen) if rest else Book(store, run_id)
 
     # What was
 
@@ -172,11 +191,12 @@ class History:
         ``simulating``: questions go to the simulator now, so that only a run of the simulator's can go on.
         """
         told, places = self._ledger().run(self.find(name, last).id)
+        if "chain" in told.about:
+            raise UserError(f"run {told.id} is a chain's; %chain resume {told.id} goes on with it.")
         chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
-        if bool(told.about.get("simulated", False)) != simulating:
-            raise UserError(_OTHERS[simulating].format(told.id))
+        _of_the_same(told, simulating)
         spared = frozenset(place.number for place in chosen if not _is_open(place))
         models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
         items = tuple(
@@ -185,6 +205,25 @@ class History:
         before = tuple(call_of(told.id, place) for place in places)
         seen = tuple(place.outcome for place in places)
         return Rest(told.id, tuple(place.number for place in chosen), items, before, seen, spared)
+
+    def is_chain(self, name: str, last: str | None = None) -> bool:
+        """Whether a chain asked this run. Raises `UserError` when there is no such run."""
+        return "chain" in self.find(name, last).about
+
+    def of_chain(
+        self, name: str, *, last: str | None = None, simulating: bool = False
+    ) -> tuple[RunTold, tuple[CallTold, ...]]:
+        """A chain's run that has something left, and its places. Raises `UserError` when it is none, is whole, or cannot go on; ``simulating`` as in `rest`."""
+        told, places = self._ledger().run(self.find(name, last).id)
+        chain = told.about.get("chain")
+        if chain is None:
+            raise UserError(f"run {told.id} is no chain's; %llm resume {told.id} asks for what is left of it.")
+        if "definition" not in chain:
+            raise UserError("the chain of this run was not kept (store.keep_prompts is digest); run it again.")
+        if told.told.get("chain") and not any(told.told["chain"]["errors"]):
+            raise UserError(f"the chain of run {told.id} has come to its end, so nothing is left to ask.")
+        _of_the_same(told, simulating)
+        return told, tuple(places)
 
     def _ledger(self) -> Ledger:
         store = self.store
@@ -203,6 +242,11 @@ _OTHERS: Final = (
     "run {} was asked of the simulator, and the rest would be asked of models; to go on as it began: %llm simulate on",
     "run {} was asked of models, and the rest would be asked of the simulator; to go on as it began: %llm simulate off",
 )
+
+
+def _of_the_same(told: RunTold, simulating: bool) -> None:
+    if bool(told.about.get("simulated", False)) != simulating:
+        raise UserError(_OTHERS[simulating].format(told.id))
 
 
 def _is_open(place: CallTold) -> bool:
@@ -235,12 +279,26 @@ def when(at: float) -> str:
 async def written_down(run: Run, calls: Sequence[Call], book: Book) -> Run:
     """The run when it is on disk, with what the user should know of that. An interrupt goes on without waiting: what is handed over is written all the same."""
     run = replace(run, notices=(*run.notices, *_of_cache(book), *_open_ends(run)))
+    told = {"notices": [*run.notices], "wall_s": run.wall_s}
+    if run.chained:
+        told["chain"] = _of_chain(run.chained if book.keeps_prompts else _without_texts(run.chained))
     with suppress(asyncio.CancelledError):
-        await asyncio.shield(asyncio.to_thread(book.end, calls, {"notices": [*run.notices], "wall_s": run.wall_s}))
+        await asyncio.shield(asyncio.to_thread(book.end, calls, told))
     if book.problem:
         lost = "These rows are in the DataFrame and not in the store; they are written when it can be, as long as this kernel runs."
         run = replace(run, notices=(*run.notices, f"{book.problem} {lost}"))
     return run
+
+
+def _of_chain(chained: Chained) -> dict[str, Any]:
+    return {name: getattr(chained, name) for name in OF_CHAIN_AT_ITS_END}
+
+
+def _without_texts(chained: Chained) -> Chained:
+    """Outputs and sentences may hold what was given to the chain; where prompts are not kept, they are not either."""
+    errors = tuple(error and "failed; why was not kept (store.keep_prompts is digest)." for error in chained.errors)
+    steps = tuple({**step, "why": ""} for step in chained.steps)
+    return replace(chained, outputs=(None,) * len(chained.outputs), errors=errors, steps=steps)
 
 
 def _of_cache(book: Book) -> Iterator[str]:
@@ -249,5 +307,7 @@ def _of_cache(book: Book) -> Iterator[str]:
 
 
 def _open_ends(run: Run) -> Iterator[str]:
+    if run.chained:
+        return  # it has steps left, and says so itself
     if left := sum(call.error is not None and call.error.kind in NOT_ASKED for call in run.calls):
         yield f"{left:,} without an answer: %llm resume {run.id} asks only for these."

@@ -11,8 +11,9 @@ from typing import Any
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.history import Rest
 from orchestrator_nb.kernel import portal as kernel
-from orchestrator_nb.kernel.fanout import Progress, Stop
+from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.kernel.portal import Portal
+from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.prompts.grid import Items
 from orchestrator_nb.runs import Run
 from orchestrator_nb.source import AnswersFrom

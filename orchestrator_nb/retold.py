@@ -12,7 +12,7 @@ from orchestrator_nb.catalog import ModelSpec, Vendor
 from orchestrator_nb.errors import CLASS_OF, OrchestratorError
 from orchestrator_nb.messages import Message
 from orchestrator_nb.records import part_of
-from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.told import CallTold, RunTold
 
 NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
@@ -22,13 +22,42 @@ NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
 def run_of(told: RunTold, places: list[CallTold]) -> Run:
     """The run, with a row for each of its places; one that has no outcome says so."""
     calls = tuple(call_of(told.id, place) for place in places)
-    notices = tuple(told.told.get("notices", ()))
-    return Run(told.id, calls, dict(told.about.get("versions", {})), notices, float(told.told.get("wall_s", 0.0)))
+    notices, wall_s = tuple(told.told.get("notices", ())), float(told.told.get("wall_s", 0.0))
+    run = Run(told.id, calls, dict(told.about.get("versions", {})), notices, wall_s)
+    return _with_chain(run, told) if "chain" in told.about else run
+
+
+OF_CHAIN: Final = ("definition", "used", "over", "rows")
+"""What is written down of a chain when its run begins …"""
+OF_CHAIN_AT_ITS_END: Final = ("outputs", "errors", "steps", "calls")
+"""… and when it ends."""
+
+
+def _with_chain(run: Run, told: RunTold) -> Run:
+    """As it was; where prompts are not kept, only the chain's name is."""
+    about: Mapping[str, Any] = told.about["chain"]
+    rows = about.get("rows", ())
+    lost = {"outputs": [None] * len(rows), "errors": [_NO_END] * len(rows), "steps": (), "calls": ()}
+    ended: Mapping[str, Any] = told.told.get("chain", lost)
+    chained = Chained(
+        about.get("definition", {"name": about.get("name", "chain"), "steps": []}),
+        about.get("used", {}),
+        bool(about.get("over")),
+        tuple(rows),
+        *(tuple(ended[name]) for name in OF_CHAIN_AT_ITS_END),
+    )
+    order = {call["call_id"]: index for index, call in enumerate(chained.calls)}
+    return replace(
+        run, calls=tuple(sorted(run.calls, key=lambda call: order.get(call.id, len(order)))), chained=chained
+    )
+
+
+_NO_END: Final = "its kernel ended before, or is still at it."
 
 
 def call_of(run_id: str, place: CallTold) -> Call:
     """One place as the call it was."""
-    item = Item(request_of(place), place.row, place.repeat, place.inputs)
+    item = Item(request_of(place), place.row, place.repeat, place.inputs, place.at)
     outcome = place.outcome
     if outcome is None:
         return Call(item, f"{run_id}-{place.number}", error=_missing(place))

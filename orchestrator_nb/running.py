@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,16 +12,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator_nb.canonical import plain
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.history import Rest, written_down
 from orchestrator_nb.job import Plan
 from orchestrator_nb.kernel.cached import Cache, Within
 from orchestrator_nb.kernel.capped import Caps
-from orchestrator_nb.kernel.fanout import Progress, Stop, fan_out
+from orchestrator_nb.kernel.fanout import Progress, fan_out
 from orchestrator_nb.kernel.recorded import Book, recorded
+from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.kernel.taped import taped, written
 from orchestrator_nb.line import Line, on_tape
 from orchestrator_nb.prompts.grid import Items
-from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.types import Clock, Handler
@@ -35,25 +38,33 @@ Way = Callable[[int, Tell, Book | None], AbstractAsyncContextManager[Handler]]
 _SHAPING: Final = ("orchestrator-nb", "httpx2", "pandas", "genai-prices")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run has asked: ``rows`` is the whole run's, ``left`` are the rows that are not written down yet."""
+
+    rows: tuple[Call, ...]
+    left: Sequence[Call] = ()
+    notices: tuple[str, ...] = ()
+    chained: Chained | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(ABC):
     """A run that is ready to go. ``notices`` are what the user should know beside what the run itself has to say; ``about`` is JSON kept with it."""
 
     id: str
-    plan: Plan
     way: Way
     book: Book | None
     clock: Clock
     parallel: int
     timeout_s: float | None
     stop: Stop
-    stop_on_error: bool
-    progress: Progress
+    progress: Any
     notices: Callable[[], Iterable[str]]
     about: Mapping[str, Any]
 
     async def run(self) -> Run:
-        """Ask, on the loop's thread, until every item has its outcome."""
+        """Ask, on the loop's thread, until there is an outcome for everything."""
         try:
             return await self._whole()
         finally:
@@ -63,20 +74,35 @@ class Running:
     async def _whole(self) -> Run:
         began = self.clock.monotonic()
         told: list[str] = []
-        items = await self._begun()
+        items = await asyncio.to_thread(self._begin)
         async with self.way(self.parallel, told.append, self.book) as handler:
-            calls = await self._asked(handler, items)
-        notices = (*self.notices(), *self.plan.items.notices, *told)
-        run = Run(self.id, self._rows(calls), versions(), notices, self.clock.monotonic() - began)
-        return await written_down(run, calls, self.book) if self.book else run
+            asked = await self._asked(handler, items)
+        notices = (*self.notices(), *asked.notices, *told)
+        run = Run(self.id, asked.rows, versions(), notices, self.clock.monotonic() - began, asked.chained)
+        return await written_down(run, asked.left, self.book) if self.book else run
 
-    async def _begun(self) -> Sequence[Item]:
-        if self.book is None:
-            return self.plan.items
-        return await asyncio.to_thread(self.book.begin, self.plan.items, self.about)
+    @abstractmethod
+    def _begin(self) -> Sequence[Item]:
+        """Write down that it begins, and wait for the disk; what is known already to be asked."""
 
-    async def _asked(self, handler: Handler, items: Sequence[Item]) -> Sequence[Call]:
-        return await fan_out(
+    @abstractmethod
+    async def _asked(self, handler: Handler, items: Sequence[Item]) -> Asked:
+        """Ask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridRunning(Running):
+    """A grid, or the rest of one."""
+
+    plan: Plan
+    stop_on_error: bool
+    progress: Progress
+
+    def _begin(self) -> Sequence[Item]:
+        return self.book.begin(self.plan.items, self.about) if self.book else self.plan.items
+
+    async def _asked(self, handler: Handler, items: Sequence[Item]) -> Asked:
+        calls = await fan_out(
             handler,
             items,
             parallel=self.parallel,
@@ -88,9 +114,8 @@ class Running:
             stop=self.stop,
             keeper=self.book,
         )
-
-    def _rows(self, calls: Sequence[Call]) -> tuple[Call, ...]:
-        return self.plan.items.whole(calls) if isinstance(self.plan.items, Rest) else tuple(calls)
+        rows = self.plan.items.whole(calls) if isinstance(self.plan.items, Rest) else calls
+        return Asked(rows, calls, self.plan.items.notices)
 
 
 def asking(
@@ -131,18 +156,22 @@ async def _replaying(tape: Tape, _parallel: int, _tell: Tell, _book: Book | None
     yield on_tape(tape)
 
 
-def told_of(plan: Plan, *, simulated: bool, source: str, keep_prompts: bool) -> dict[str, Any]:
-    """What stands with a run besides its calls, as JSON."""
-    about: dict[str, Any] = {
-        "models": [model.ref for model in plan.models],
-        "params": plain(plan.items[0].request.params.given),
+def told_of(models: Iterable[ModelSpec], params: Mapping[str, Any], *, simulated: bool, source: str) -> dict[str, Any]:
+    """What stands with every run besides its calls, as JSON."""
+    return {
+        "models": [model.ref for model in models],
+        "params": plain(params),
         "simulated": simulated,
         "source": source,
         "versions": versions(),
     }
-    if isinstance(plan.items, Items) and keep_prompts:
-        about["template"] = {"prompt": plan.items.template.prompt, "system": plan.items.template.system}
-    return about
+
+
+def told_of_grid(plan: Plan, *, keep_prompts: bool) -> dict[str, Any]:
+    """What stands with a grid's run."""
+    if not isinstance(plan.items, Items) or not keep_prompts:
+        return {}
+    return {"template": {"prompt": plan.items.template.prompt, "system": plan.items.template.system}}
 
 
 def versions() -> dict[str, str]:

@@ -19,14 +19,20 @@ from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.budgets import Budgets
-from orchestrator_nb.calls import Event, Params
+from orchestrator_nb.calls import Params
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
+from orchestrator_nb.chaining import ChainPlan, ChainRunning, Earlier, Tell, chain_again, models_named, rows_for
+from orchestrator_nb.chains.chain import Chain
+from orchestrator_nb.chains.drafting import Draft, Drafting
+from orchestrator_nb.chains.engine import Approve, nobody
+from orchestrator_nb.chains.planning import Plan as MadeChain
+from orchestrator_nb.chains.planning import plan as plan_of_chain
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
 from orchestrator_nb.diagnosis import Check, examine, missing_keys
@@ -38,10 +44,13 @@ from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.amounts import usd_of
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.kernel.fanout import Progress, Stop
+from orchestrator_nb.kernel.desk import News as Heard
+from orchestrator_nb.kernel.fanout import Progress
 from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.keyring import Keyring, follow, vault_for
+from orchestrator_nb.library import Library
 from orchestrator_nb.line import Line
 from orchestrator_nb.playing import Playing
 from orchestrator_nb.prompts.grid import expand
@@ -49,8 +58,8 @@ from orchestrator_nb.prompts.options import params_of
 from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.results.reply import Reply, reply_of
-from orchestrator_nb.running import Running, Way, asking, replaying, told_of, versions
-from orchestrator_nb.runs import Call, Run, new_run_id
+from orchestrator_nb.running import GridRunning, Running, Way, asking, replaying, told_of, told_of_grid, versions
+from orchestrator_nb.runs import Run, new_run_id
 from orchestrator_nb.secret import Veiled
 from orchestrator_nb.source import AnswersFrom, decided
 from orchestrator_nb.store.measured import Measured, measured
@@ -98,6 +107,7 @@ class Session:
         self._tapes = Tapes(versions, self._keyless.held_by)
         self._history = History(lambda: self.config, self._clock, self._keyless.without)
         self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
+        self.chains = Library(lambda: self.config)
         self.talks = Talks(self, self._clock, self._keyless)
 
     @classmethod
@@ -181,7 +191,7 @@ class Session:
             self._source = wish
         return self._decided(None, self._source, strict=False)
 
-    def source_of(self, plan: Plan) -> AnswersFrom:
+    def source_of(self, plan: Plan | ChainPlan) -> AnswersFrom:
         """Where the answers to ``plan`` would come from. Raises `UserError` when a tape is missing."""
         return self._decided(plan.source, self._source)
 
@@ -296,7 +306,7 @@ class Session:
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
         stop = Stop()
-        running = Running(
+        running = GridRunning(
             id=run_id,
             plan=plan,
             way=way,
@@ -346,6 +356,150 @@ class Session:
         ``talks`` lists and imports them. Raises `UserError` for what is no name.
         """
         return self.talks.open(name)
+
+    # Chains
+
+    def plan_chain(
+        self,
+        chain: str | Path | Chain,
+        given: Mapping[str, Any] | None = None,
+        *,
+        over: Any = None,
+        model: str | None = None,
+        source: str | None = None,
+        max_cost: float | str | Decimal | None = None,
+        trust_plans: bool = False,
+    ) -> ChainPlan:
+        """A chain with what it is ``given``, checked and ready, without asking anything (docs/chains.md).
+
+        ``chain`` is the name of one in `chains`, a text of the language, one line of roles, a path of a file, or a `Chain`. With ``over``, a DataFrame or a list
+        of dicts, it runs for each row, and takes its inputs from the columns too. ``model`` is asked by steps that name none. ``trust_plans``: what a model
+        proposes as further steps runs without asking you. Raises `ChainError` with everything that is wrong, `UserError`.
+        """
+        read, trusted = self.chains.read(chain)
+        rows = rows_for(read, given or {}, over)
+        made = plan_of_chain(read, self.chains.world(trusted=trusted))
+        limit = None if max_cost is None else usd_of(max_cost)
+        wish = _answers_from(source) if source is not None else None
+        return self._chain_plan(
+            made,
+            rows,
+            model,
+            over=over is not None,
+            source=wish,
+            max_cost=limit,
+            trusted=trusted,
+            trust_plans=trust_plans,
+        )
+
+    def start_chain(
+        self,
+        plan: ChainPlan,
+        *,
+        progress: Heard | None = None,
+        tell: Tell | None = None,
+        approve: Approve = nobody,
+        parallel: int | None = None,
+        timeout_s: float | None = None,
+        about: Mapping[str, Any] | None = None,
+        max_cost: float | str | Decimal | None = None,
+    ) -> Job:
+        """Begin; the keywords are those of `start`. On the loop's thread, ``progress(place, news)`` hears of each question (an `Item`), its events and its
+        `Call`, ``tell(row, news)`` of the steps (`orchestrator_nb.chains.walk`), and ``await approve(proposal)`` says whether steps that a model proposes may run;
+        without it they may not. The run's ``chained`` tells what the chain gave.
+        """
+        way, limits, stop = self._way(plan, max_cost), self.config.settings.limits, Stop()
+        run_id = plan.resumed or new_run_id(self._clock.wall(), secrets.token_bytes(3))
+        running = ChainRunning(
+            id=run_id,
+            plan=plan,
+            way=way,
+            book=self._history.book(run_id, plan.earlier),
+            clock=self._clock,
+            parallel=parallel or limits.parallel,
+            timeout_s=timeout_s or limits.run_timeout_s,
+            stop=stop,
+            progress=progress or _nothing,
+            tell=tell or _nothing,
+            approve=approve,
+            notices=self._told,
+            about={**self._told_of(plan), **(about or {})},
+        )
+        return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
+
+    def run_chain(self, chain: str | Path | Chain, given: Mapping[str, Any] | None = None, **how: Any) -> pd.DataFrame:
+        """A chain's calls as a frame with a row per call; ``.llm.outputs`` is what it gave. ``how`` is what `plan_chain` takes. A failed step is an error row."""
+        return self._frame(self.start_chain(self.plan_chain(chain, given, **how)).result())
+
+    async def arun_chain(
+        self, chain: str | Path | Chain, given: Mapping[str, Any] | None = None, **how: Any
+    ) -> pd.DataFrame:
+        """The awaitable twin of `run_chain`."""
+        return self._frame(await self.start_chain(self.plan_chain(chain, given, **how)))
+
+    def draft_chain(self, text: str, model: str | None = None, *, tries: int = 3) -> Draft:
+        """A chain that ``model`` (else the session's) drafts from plain English, checked and repaired at most ``tries`` times; nothing of it runs.
+
+        `Draft.chain` is sound, or `Draft.problems` says what is still wrong. Raises `ProviderError` and `UserError` when the model gives no answer.
+        """
+        drafting = Drafting(text, self._at_hand(), self.chains.world())
+
+        def ask(prompt: str, system: str) -> str:
+            told = {"words": prompt, "rules": system}
+            return self.ask("{{ words }}", model, system="{{ rules }}", namespace=told).text
+
+        return drafting.draft(ask, tries)
+
+    def rest_of_chain(self, run: str = "last", *, trust_plans: bool = False) -> ChainPlan:
+        """A chain's run that broke off, was stopped or killed, ready to go on: what it answered is kept, what failed is asked again. ``trust_plans`` is that of
+        `plan_chain`. Raises `UserError` when there is nothing left of it.
+        """
+        last = self.last.id if self.last else None
+        told, places = self._history.of_chain(run, last=last, simulating=self.simulating)
+        about = told.about["chain"]
+        trusted = bool(about.get("trusted"))
+        made = chain_again(about, self.chains.world(trusted=trusted))
+        earlier = Earlier.of(told, places)
+        how = {"over": about["over"], "earlier": earlier, "trusted": trusted, "trust_plans": trust_plans}
+        return self._chain_plan(made, tuple(about["rows"]), about.get("model"), **how)
+
+    def _at_hand(self) -> tuple[str, ...]:
+        """The models that can be asked as things stand, by the name that one would type; all of them while keys may be in a locked vault, or none is in sight."""
+        vault, known = self.vault.vault, [spec for spec in self.catalog.models if not spec.retired]
+
+        def has(vendor: Vendor) -> bool:
+            return not vendor.key_name or any(
+                self._environ.get(key) or vault.knows(key) for key in synonyms(vendor.key_name)
+            )
+
+        found = [spec for spec in known if has(spec.vendor)]
+        locked = vault.exists and not vault.is_open
+        everything = self.simulating or locked or not any(spec.vendor.key_name for spec in found)
+        return tuple(next(iter(spec.aliases), spec.ref) for spec in (known if everything else found))
+
+    def _chain_plan(self, made: MadeChain, rows: Any, model: str | None, **how: Any) -> ChainPlan:
+        def model_of(name: str | None) -> ModelSpec:
+            return self._the_model(name or model)
+
+        models = {spec.ref: spec for spec in map(model_of, dict.fromkeys(models_named(made)))}
+        library = self.chains
+        return ChainPlan(
+            made=made,
+            rows=rows,
+            model_of=cache(model_of),
+            models=tuple(models.values()),
+            model=model,
+            params=self.config.settings.params.given,
+            roles=library.roles,
+            functions=dict(library.functions),
+            **how,
+        )
+
+    def _the_model(self, name: str | None) -> ModelSpec:
+        found = self.models([name] if name else [])
+        if len(found) != 1:
+            raise UserError(f"{name!r} means {len(found)} models, and a step names one; write one of them.")
+        return found[0]
 
     def attend(self, show: Callable[[], object] = lambda: None) -> None:
         """Ask for the vault's password if calls wait for it, after ``show``; for whoever watches a run on the main thread. Refused, those calls fail."""
@@ -400,7 +554,9 @@ class Session:
         return self.talks.resumed(plan, self._history.find(rest.run_id).about)
 
     def resume(self, run: str = "last", *, errors: bool = False, **how: Any) -> pd.DataFrame:
-        """Ask for what `rest` finds; the frame of the whole run. ``how`` is what `start` takes."""
+        """Ask for what `rest` finds, or for the rest of a chain; the frame of the whole run. ``how`` is what `start` takes."""
+        if self._history.is_chain(run, self.last.id if self.last else None):
+            return self._frame(self.start_chain(self.rest_of_chain(run), **how).result())
         return self._frame(self.run(self.rest(run, errors=errors), **how))
 
     # Looking after itself
@@ -547,7 +703,7 @@ class Session:
         path = (self.config.cwd or Path.cwd()) / source.tape
         return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
 
-    def _way(self, plan: Plan, max_cost: object = None) -> Way:
+    def _way(self, plan: Plan | ChainPlan, max_cost: object = None) -> Way:
         """How this plan's questions go. What has to be asked of the user is asked here."""
         self._keyless.look()
         tape = self._ready_tape(self.source_of(plan))
@@ -557,7 +713,8 @@ class Session:
         names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
         cache = self._history.cache if self.source_of(plan).mode == "auto" else None
         lease = partial(self.vault.vault.lease, names)
-        caps = self._budgets.of_run(plan.max_cost if max_cost is None else usd_of(max_cost))
+        limit = plan.max_cost if max_cost is None else usd_of(max_cost)
+        caps = self._budgets.of_run(limit, inner=isinstance(plan, ChainPlan))
         return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape, caps=caps)
 
     async def _run(self, running: Running) -> Run:
@@ -568,9 +725,14 @@ class Session:
         """What the user should know at a run's end of what it leaned on."""
         yield from (*self.config.notices, *self.vault.notices, *self._history.untold(), *self._budgets.untold())
 
-    def _told_of(self, plan: Plan) -> dict[str, Any]:
+    def _told_of(self, plan: Plan | ChainPlan) -> dict[str, Any]:
         keep = self.config.settings.store.keep_prompts == "full"
-        return told_of(plan, simulated=self.simulating, source=str(self.source_of(plan)), keep_prompts=keep)
+        params = plan.params if isinstance(plan, ChainPlan) else plan.items[0].request.params.given
+        told = told_of(plan.models, params, simulated=self.simulating, source=str(self.source_of(plan)))
+        more = (
+            plan.about_run(keep_prompts=keep) if isinstance(plan, ChainPlan) else told_of_grid(plan, keep_prompts=keep)
+        )
+        return {**told, **more}
 
     def _frame(self, run: Run) -> pd.DataFrame:
         from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
@@ -586,7 +748,7 @@ def _answers_from(text: str) -> AnswersFrom:
     raise UserError(why)
 
 
-def _nothing(_index: int, _event: Event | Call) -> None:
+def _nothing(_index: int, _news: object) -> None:
     """Nobody is watching."""
 
 

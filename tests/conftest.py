@@ -2,8 +2,12 @@
 
 import os
 import socket
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `warm`
 
 _KEYS = [name for name in os.environ if name.endswith(("_API_KEY", "_AUTH_TOKEN"))]
 

@@ -13,6 +13,8 @@ from importlib.metadata import version as installed
 from typing import Any, ClassVar, Protocol
 
 NAMES = ("raw_aiohttp", "httpx2_default", "httpx2_thin", "openai_sdk", "litellm_sdk", "ours", "ours_storeless")
+GRAPHS = ("engine_graph", "langgraph_graph", "ours_chain")
+"""Those that run graphs of questions."""
 MODEL = "mock-1"
 
 

@@ -1,5 +1,7 @@
 """The shell's face: ``onb``. Importing this gives `main` with every command on it."""
 
+from orchestrator_nb.cli import chain_runs as chain_runs
+from orchestrator_nb.cli import chains as chains
 from orchestrator_nb.cli import commands as commands
 from orchestrator_nb.cli import conversations as conversations
 from orchestrator_nb.cli import scan as scan

@@ -43,6 +43,8 @@ _SHELL_WORDS = {
     "%%llm?": "onb ask --help",
     "%env ORCHESTRATOR_NB_PROFILE=default": "unset ORCHESTRATOR_NB_PROFILE",
     "session().vault.set(NAME)": "onb vault set NAME",
+    "%%chain": "onb chain run",
+    "%chain": "onb chain",
     "%vault": "onb vault",
     "%llm": "onb",
     "run the cell again": "ask again",
@@ -59,7 +61,9 @@ def for_shell(text: str) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"onb: {for_shell(message)}", err=True)
+    from orchestrator_nb.results.safe_text import plain  # only who fails needs it: help must not wait for it
+
+    click.echo(f"onb: {plain(for_shell(message))}", err=True)
     sys.exit(code)
 
 

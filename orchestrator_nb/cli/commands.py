@@ -99,8 +99,8 @@ def _plan(session: Session, prompt: str, how: dict[str, Any]) -> Plan:
         session.simulate(True)
     keep = ("system", "repeat", "schema", "files", "source")
     if how["fresh"]:
-        how["source"] = _fresh(how["source"])
-    over = _rows(how["over"]) if how["over"] else None
+        how["source"] = fresh_source(how["source"])
+    over = rows_from(how["over"]) if how["over"] else None
     plan = session.plan if how["conversation"] is None else session.conversation(how["conversation"]).next_of
     return plan(
         prompt,
@@ -125,13 +125,15 @@ def _run(session: Session, plan: Plan, how: dict[str, Any]) -> tuple[Run, bool]:
         return job.run, True
 
 
-def _fresh(source: str | None) -> str:
+def fresh_source(source: str | None) -> str:
+    """``--fresh`` as a source. Raises `click.UsageError` beside a replay."""
     if source and source.startswith("replay"):
         raise click.UsageError("--fresh asks a model, and a replay asks nobody; leave one of them out.")
     return source if source and source.startswith("record") else "live"
 
 
-def _rows(path: Path) -> pd.DataFrame:
+def rows_from(path: Path) -> pd.DataFrame:
+    """The table of ``--over``. Raises `UserError`."""
     import pandas as pd  # only --over reads a table
 
     try:

@@ -41,9 +41,15 @@ def read_trusted(path: Path, *, root_may_own: bool = False) -> Document | None:
 
     Raises `ConfigError` when somebody else owns it or others may write it: such a file could redirect keys.
     """
+    found = trusted_bytes(path, root_may_own=root_may_own)
+    return None if found is None else read(found, str(path))
+
+
+def trusted_bytes(path: Path, *, root_may_own: bool = False) -> bytes | None:
+    """`read_trusted`, unparsed; at most one byte more than a file may have."""
     owners = _owners(root=root_may_own)
     found = bytes_of(path, lambda path, status: _require_safe(path, status, owners))
-    return read(found[0], str(path)) if found else None
+    return found[0] if found else None
 
 
 def bytes_of(
@@ -80,11 +86,22 @@ class Held:
 
         A link is refused: an error quotes what it found, and a link may lead to a file that is not the project's to show. Raises `Foreign`, `ConfigError`.
         """
-        path = self.path / name
-        if (found := bytes_of(path, self._require_ours, _NO_LINK, self._handle)) is None:
+        if (found := self.bytes(name)) is None:
             return None
-        data, status = found
-        return Reading(read(data, str(path)), linked=status.st_nlink > 1)
+        data, linked = found
+        return Reading(read(data, str(self.path / name)), linked=linked)
+
+    def bytes(self, name: str) -> tuple[bytes, bool] | None:
+        """`read`, unparsed: at most one byte more than a file may have, and whether it has a second name."""
+        if (found := bytes_of(self.path / name, self._require_ours, _NO_LINK, self._handle)) is None:
+            return None
+        return found[0], found[1].st_nlink > 1
+
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[Held | None]:
+        """A folder in this one, held like it; ``None`` where there is none, it is a link, or may not be entered."""
+        with held(self.path / name, name, self._handle) as folder:
+            yield folder
 
     def names(self) -> list[str] | None:
         """What is in the folder, or ``None`` where it may not be listed."""
@@ -114,11 +131,14 @@ class Held:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[Held | None]:
-    """The folder at ``path`` for the time of a ``with``; ``None`` where there is none or it may not be entered."""
+def held(path: Path, name: str | None = None, within: int | None = None) -> Iterator[Held | None]:
+    """The folder at ``path`` for the time of a ``with``; ``None`` where there is none or it may not be entered.
+
+    ``name`` is what it is called in the open folder ``within``, if it is looked up there.
+    """
     by_handle = os.open in os.supports_dir_fd
     try:
-        handle = os.open(path, _HOLD | _NO_LINK) if by_handle else None
+        handle = os.open(path if within is None else str(name), _HOLD | _NO_LINK, dir_fd=within) if by_handle else None
         folder = Held(path, handle)
     except OSError:
         yield None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator_nb.catalog import Catalog
+from orchestrator_nb.config.chainfiles import ChainFile
 from orchestrator_nb.config.paths import DEFAULT_PROFILE, Paths
 from orchestrator_nb.config.schema import MAPS, SECTIONS, Overrides, Settings, SettingsFile, flatten, keys
 from orchestrator_nb.config.shapes import unknown, validate
@@ -31,12 +32,17 @@ OWN_FILES_ONLY: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who set a value: the layer, the file (or variable, or ``cell``), the line where there is one, and the value itself."""
+    """Who set a value: the layer, the file (or variable, or ``cell``), the line where there is one, and the value itself.
+
+    Of a chain, whose parts have lines too, also the ``document`` and the place ``at`` which it stands there.
+    """
 
     layer: str
     source: str
     line: int | None
     value: Any
+    document: Document | None = field(default=None, compare=False, repr=False)
+    at: Place = field(default=(), compare=False, repr=False)
 
     @property
     def place(self) -> str:
@@ -66,11 +72,12 @@ def defaults() -> Layer:
 def file_layer(name: str, shape: Overrides, document: Document, base: Place = ()) -> Layer:
     """What a checked file sets; ``base`` is where ``shape`` stands in it (a profile stands inside the user's file)."""
 
-    def origin(value: Any, place: Place) -> Origin:
+    def origin(key: str, value: Any, place: Place) -> Origin:
         file, _, line = document.where((*base, *place)).rpartition(":")
-        return Origin(name, file, int(line), value)
+        found = Origin(name, file, int(line), value)
+        return replace(found, document=document, at=(*base, *place)) if key.startswith("chains.") else found
 
-    return Layer(name, {key: origin(value, place) for key, value, place in flatten(shape)})
+    return Layer(name, {key: origin(key, value, place) for key, value, place in flatten(shape)})
 
 
 def environment_layer(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...]]:
@@ -156,12 +163,16 @@ def unknown_profile(name: str, known: Iterable[str], origin: Origin | None = Non
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """The project's folder: whether the user trusts it, or did before it changed; ``refused`` when it says what it may not, and nothing of it counts."""
+    """The project's folder: whether the user trusts it, or did before it changed; ``refused`` when it says what it may not, and nothing of it counts.
+
+    ``chains`` are its chain files, sealed with the others.
+    """
 
     folder: Path
     trusted: bool
     changed: bool
     refused: bool
+    chains: tuple[ChainFile, ...] = field(default=(), repr=False)
 
 
 Stamps = tuple[tuple[Path, tuple[int, ...] | None], ...]

@@ -236,7 +236,8 @@ class Building:
             raise found.problem
         catalog = projects.merge_models(found, self.catalog, self.today, paths.models)
         self.layers.append(projects.settings_layer(found, stack(self.layers), paths.settings))
-        self.catalog, self.beside = catalog, replace(self.beside, refused=False)  # all of it, or nothing
+        self.catalog = catalog  # all of it, or nothing
+        self.beside = replace(self.beside, refused=False, chains=found.chains)
         if found.models:
             self._note(retired.in_models(found.models[0], self.catalog), found.models[1])
         if found.settings:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator_nb.catalog import Catalog
+from orchestrator_nb.config.chainfiles import ChainFile, chain_files, looked_at
 from orchestrator_nb.config.files import Foreign, Held, Reading, held, printable
 from orchestrator_nb.config.layers import Layer, file_layer
 from orchestrator_nb.config.paths import Paths
-from orchestrator_nb.config.schema import Chain, SettingsFile, flatten
+from orchestrator_nb.config.schema import SettingsFile, flatten
 from orchestrator_nb.config.shapes import dotted, validate
+from orchestrator_nb.config.steps import beyond
 from orchestrator_nb.config.trust import NAMES, Seal, Trusted, seal_of
 from orchestrator_nb.config.vendors import ModelEntry, ModelsFile, VendorEntry, merge
 from orchestrator_nb.config.yaml import Document, Place
@@ -31,8 +33,6 @@ ALLOWED_SETTINGS: Final = frozenset({"model", "params.temperature", "params.max_
 LOWERED: Final = frozenset({"limits.max_cost_usd", "limits.max_cost_call_usd", "limits.max_cost_day_usd"})
 """What it may set lower than the user did: to spend less harms nobody."""
 ALLOWED_MAPS: Final = frozenset({"roles", "personas", "chains"})
-ALLOWED_STEP_KEYS: Final = frozenset({"id", "name", "role", "persona", "model", "prompt"})
-ALLOWED_CHAIN_KEYS: Final = frozenset({"steps"})
 ALLOWED_VENDOR_KEYS: Final = frozenset({"default_model", "models"})
 ALLOWED_MODEL_KEYS: Final = frozenset({"name", "max_tokens"})
 
@@ -64,6 +64,7 @@ class Project:
 
     folder: Path
     settings: tuple[SettingsFile, Document] | None = None
+    chains: tuple[ChainFile, ...] = ()
     models: tuple[ModelsFile, Document] | None = None
     seal: Seal | None = None
     trusted: bool = False
@@ -91,7 +92,10 @@ def find(
 def candidates(start: Path, paths: Paths) -> Iterator[Path]:
     """Every file that `find` may look at."""
     for folder in _folders(start.resolve(), paths.home.resolve()):
-        yield from (folder / name for name in NAMES)
+        files = [folder / name for name in NAMES]
+        yield from files
+        if any(file.exists() for file in files):
+            yield from looked_at(folder)
 
 
 def _folders(start: Path, home: Path) -> Iterator[Path]:
@@ -112,11 +116,13 @@ def _project(folder: Held, vendors: Mapping[str, Any], notices: list[str], trust
         return Project(folder.path, problem=error)
     if not readings:
         return None
-    found = seal_of(folder, readings)
+    chains = chain_files(folder)
+    found = seal_of(folder, readings, chains)
     is_trusted = trust.has(found)
     return Project(
         folder.path,
         shapes.get(OWN_NAME) or shapes.get("config.yaml"),
+        chains,
         shapes.get("models.yaml"),
         found,
         trusted=is_trusted,
@@ -193,16 +199,14 @@ def judge(
         raise _refused(project, document, place, own)
     if key == "params.max_tokens":
         _only_lower(value, user.get(key) or MAX_TOKENS_WITHOUT_USER, place, document)
-    if isinstance(value, Chain):
-        _judge_chain(project, value, place, document, own)
+    if section == "chains":
+        for inner, _ in beyond(value, most_tokens(user)):
+            raise _refused(project, document, (*place, *inner), own)
 
 
-def _judge_chain(project: Project, chain: Chain, place: Place, document: Document, own: Path) -> None:
-    for key in (chain.model_extra or {}).keys() - ALLOWED_CHAIN_KEYS:
-        raise _refused(project, document, (*place, key), own)
-    for index, step in enumerate(chain.steps):
-        for key in (step.model_extra or {}).keys() - ALLOWED_STEP_KEYS:
-            raise _refused(project, document, (*place, "steps", index, key), own)
+def most_tokens(user: Mapping[str, Any]) -> int:
+    """The most that a chain of a project that is not trusted may ask for."""
+    return int(user.get("params.max_tokens") or MAX_TOKENS_WITHOUT_USER)
 
 
 def _only_lower(value: float | Decimal | None, most: float | Decimal | None, place: Place, document: Document) -> None:

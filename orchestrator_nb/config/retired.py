@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator_nb.catalog import Catalog, ModelSpec
 from orchestrator_nb.config.schema import SettingsFile
 from orchestrator_nb.config.shapes import dotted
+from orchestrator_nb.config.steps import named_models
 from orchestrator_nb.config.vendors import ModelsFile
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import UnknownModel
@@ -30,10 +31,9 @@ def in_settings(shape: SettingsFile, catalog: Catalog) -> Iterator[Retired]:
         yield from _find(f"{shape.main_llm.provider}/{shape.main_llm.model}", ("main_llm", "model"), catalog)
     if shape.model:
         yield from _find(shape.model, ("model",), catalog)
-    for chain, steps in shape.chains.items():
-        for index, step in enumerate(steps.steps):
-            if step.model:
-                yield from _find(step.model, ("chains", chain, "steps", index, "model"), catalog)
+    for name, chain in shape.chains.items():
+        for place, model in named_models(chain):
+            yield from _find(model, ("chains", name, *place), catalog)
 
 
 def _find(name: str, place: Place, catalog: Catalog) -> Iterator[Retired]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator_nb.catalog import Price
@@ -139,22 +139,19 @@ class StoreSettings(Shape):
     keep_prompts: Literal["full", "digest"] = "full"
 
 
-class Step(Shape):
-    """One step of a chain. Keys beyond these are kept as they are."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: str | None = None
-    persona: str | None = None
-    model: str | None = None
+def _chain(value: Any) -> Any:
+    """Whether it is meant as a chain. What is wrong inside one does not keep the settings from loading: who uses it is told."""
+    if (isinstance(value, str) and value.strip()) or isinstance(value, Mapping):
+        return value
+    raise PydanticCustomError("chain", "expected a chain: 'steps', or one line of role:persona@model")
 
 
-class Chain(Shape):
-    """A named sequence of steps, checked in shape only."""
-
-    model_config = ConfigDict(extra="allow")
-
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+ChainText = Annotated[
+    Any,
+    AfterValidator(_chain),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "required": ["steps"]}]}),
+]
+"""A chain as it is written (docs/chain-format.md)."""
 
 
 def _source(value: str) -> str:
@@ -180,7 +177,7 @@ class Overrides(Shape):
     prices: Mapping[str, PriceEntry] = {}
     roles: Mapping[str, str | None] = {}
     personas: Mapping[str, str | None] = {}
-    chains: Mapping[str, Chain] = {}
+    chains: Mapping[str, ChainText] = {}
 
 
 def _profile(value: str) -> str:

@@ -103,7 +103,7 @@ def dotted(place: Place) -> str:
     return text.removeprefix(".")
 
 
-_EXPECTED: Final = {
+EXPECTED: Final = {
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
@@ -125,9 +125,10 @@ def _sentence(errors: list[ErrorDetails]) -> str:
         return f"{first['loc'][-1]!r} is missing"
     found = repr(first["input"])
     shown = found if len(found) <= _SHOWN else found[:_SHOWN] + "…"
-    return f"found {shown}, expected {' or '.join(dict.fromkeys(_expected(error) for error in errors))}"
+    return f"found {shown}, expected {' or '.join(dict.fromkeys(expected(error) for error in errors))}"
 
 
-def _expected(error: ErrorDetails) -> str:
-    known = _EXPECTED.get(error["type"])
+def expected(error: ErrorDetails) -> str:
+    """What pydantic expected, in a YAML writer's words."""
+    known = EXPECTED.get(error["type"])
     return known or error["msg"].removeprefix("Input should be ").removeprefix("expected ")

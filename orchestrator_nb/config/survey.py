@@ -16,20 +16,21 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
+from orchestrator_nb.config.chainfiles import ChainFile, chains_in
 from orchestrator_nb.config.files import printable
 from orchestrator_nb.config.layers import environment_layer, stack
 from orchestrator_nb.config.loading import Building, builtin
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.config.project import (
-    ALLOWED_CHAIN_KEYS,
-    ALLOWED_STEP_KEYS,
     NEVER,
     Project,
     judge,
     judge_vendor,
     merge_models,
+    most_tokens,
 )
-from orchestrator_nb.config.schema import Chain, flatten, flatten_prompts
+from orchestrator_nb.config.schema import flatten, flatten_prompts
+from orchestrator_nb.config.steps import beyond
 from orchestrator_nb.config.trust import Seal
 from orchestrator_nb.config.yaml import Document, Place
 from orchestrator_nb.errors import ConfigError, UnknownModel, UserError
@@ -119,6 +120,7 @@ def survey(paths: Paths, cwd: Path, environ: Mapping[str, str], today: date | No
     effects: list[Effect] = []
     try:
         effects += _settings(project, stack(building.layers), paths.settings)
+        effects += _chain_files(project, most_tokens(stack(building.layers)))
         effects += _models(project, building.catalog, today, paths.models)
     except ConfigError as error:  # it would be one once the project is trusted, too
         problems.append(str(error))
@@ -140,19 +142,42 @@ def _settings(project: Project, below: Mapping[str, Any], own: Path) -> Iterator
         why = f": refused for good, for {NEVER[key.partition('.')[0]]}" if stands == "never" else ""
         change = f"{_shown(below[key])} → {_shown(value)}" if key in below else _shown(value)
         yield Effect(stands, _place(document, place), f"{_name(key)}: {change}{why}")
-        for at, text in _beyond(value, place) if isinstance(value, Chain) else ():
-            yield Effect(stands, _place(document, at), f"{_name(key)}: {text}")
+        for at, text in _beyond(value, most_tokens(below)) if key.startswith("chains.") else ():
+            yield Effect(stands, _place(document, (*place, *at)), f"{_name(key)}: {text}")
 
 
-def _beyond(chain: Chain, place: Place) -> Iterator[tuple[Place, str]]:
+def _beyond(chain: Any, most: int) -> Iterator[tuple[Place, str]]:
     """What a chain asks for that not every project may, step by step: it must not stand behind the cut of a long one."""
-    for key, value in (chain.model_extra or {}).items():
-        if key not in ALLOWED_CHAIN_KEYS:
-            yield (*place, key), f"{_name(key)}: {_shown(value, _LONG)}"
-    for index, step in enumerate(chain.steps):
-        for key, value in (step.model_extra or {}).items():
-            if key not in ALLOWED_STEP_KEYS:
-                yield (*place, "steps", index, key), f"step {index + 1}: {_name(key)}: {_shown(value, _LONG)}"
+    for place, value in beyond(chain, most):
+        yield place, f"{_in_words(place)}: {_shown(value, _LONG)}"
+
+
+def _chain_files(project: Project, most: int) -> Iterator[Effect]:
+    """What the chain files add, and what they ask for."""
+    for file in project.chains:
+        if (document := file.document()) is None:
+            what = file.problem or _shown((file.data or b"").decode("utf-8", "backslashreplace").strip())
+            yield Effect("now", f"{_name(file.name)}:1", f"chains.{_name(file.path.stem)}: {what}")
+            continue
+        for root, name, value in chains_in(document, file.path.stem):
+            key = f"chains.{_name(name)}"
+            yield Effect("now", _in_folder(file, document, root), f"{key}: {_shown(value)}")
+            for place, text in _beyond(value, most):
+                yield Effect("trust", _in_folder(file, document, (*root, *place)), f"{key}: {text}")
+
+
+def _in_folder(file: ChainFile, document: Document, place: Place) -> str:
+    return f"{_name(file.name)}:{document.where(place).rpartition(':')[2]}"
+
+
+def _in_words(place: Place) -> str:
+    """``step 3: pro: step 1: python``."""
+    words = (f"step {part + 1}" if isinstance(part, int) else _name(part) for part in place if part not in _AROUND)
+    return ": ".join(words)
+
+
+_AROUND: Final = frozenset({"steps", "parallel", "switch", "cases"})
+"""What stands around steps, and need not be said."""
 
 
 def _values(project: Project) -> Iterator[tuple[Document, str, Any, Place]]:
@@ -293,7 +318,9 @@ def _ascii(text: str) -> str:
 def _shown(value: object, cut: int = _CUT) -> str:
     """A value on one line: control and bidi characters escaped, long ones cut with their length."""
     if isinstance(value, BaseModel):
-        value, cut = value.model_dump(mode="json", exclude_unset=True), _LONG
+        value = value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, dict):
+        cut = _LONG
     if isinstance(value, frozenset):
         value = sorted(value)
     text = repr(value)

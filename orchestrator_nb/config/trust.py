@@ -11,11 +11,12 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator_nb.config.chainfiles import ChainFile, chain_files
 from orchestrator_nb.config.files import Held, Reading, bytes_of, held
 from orchestrator_nb.config.paths import Paths
 from orchestrator_nb.errors import ConfigError
@@ -37,16 +38,17 @@ class Seal:
     files: Mapping[str, str | None]
 
 
-def seal_of(folder: Held, readings: Mapping[str, Reading]) -> Seal | None:
+def seal_of(folder: Held, readings: Mapping[str, Reading], chains: Sequence[ChainFile]) -> Seal | None:
     """The seal of what was read, or ``None`` where it could change unseen: a file with a second name, a folder that cannot be listed.
 
     A name in other capitals counts too: where the file system folds case, it is the same file.
     """
     listed = folder.names()
-    if listed is None or any(reading.linked for reading in readings.values()):
+    if listed is None or any(reading.linked for reading in readings.values()) or any(file.linked for file in chains):
         return None
     present = {name for name in listed if name.casefold() in NAMES} | readings.keys()
     files = {name: readings[name].document.digest if name in readings else None for name in sorted(present)}
+    files |= {file.name: file.digest for file in chains}
     return Seal(str(folder.path), folder.status.st_dev, folder.status.st_ino, files)
 
 
@@ -100,10 +102,12 @@ def still(seal: Seal) -> bool:
         if folder is None:
             return False
         try:
-            readings = {name: folder.read(name) for name, digest in seal.files.items() if digest}
+            names = [name for name, digest in seal.files.items() if digest and "/" not in name]
+            readings = {name: folder.read(name) for name in names}
         except ConfigError:
             return False
-        return seal_of(folder, {name: reading for name, reading in readings.items() if reading}) == seal
+        found = {name: reading for name, reading in readings.items() if reading}
+        return seal_of(folder, found, chain_files(folder)) == seal
 
 
 @contextlib.contextmanager

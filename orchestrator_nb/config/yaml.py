@@ -36,12 +36,17 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's value (always a mapping, maybe empty), the line (from 1) of every key and list item, and the SHA-256 of the very bytes that were parsed."""
+    """One file's value (always a mapping, maybe empty), the line (from 1) of every key and list item, and the SHA-256 of the very bytes that were parsed.
+
+    ``columns`` (from 1) go with ``lines``; ``blocks`` has the line where the text of a ``|`` begins.
+    """
 
     value: dict[str, Any]
     file: str
     lines: dict[Place, int] = field(default_factory=dict)
     digest: str = ""
+    columns: dict[Place, int] = field(default_factory=dict)
+    blocks: dict[Place, int] = field(default_factory=dict)
 
     def where(self, place: Place) -> str:
         """``file:line`` of the innermost known part of ``place``."""
@@ -85,6 +90,7 @@ class _Builder:
 
     def __init__(self, text: str, file: str) -> None:
         self.file, self.lines, self.nodes = file, dict[Place, int](), 0
+        self.columns, self.blocks = dict[Place, int](), dict[Place, int]()
         self.events = self._events(text)
 
     def _events(self, text: str) -> Iterator[yaml.Event]:
@@ -126,7 +132,7 @@ class _Builder:
                 value = self._value(event, ())
         if value is not None and not isinstance(value, dict):
             raise self._error(f"found {_kind(value)}, expected 'key: value' lines", 1)
-        return Document(value or {}, self.file, self.lines)
+        return Document(value or {}, self.file, self.lines, columns=self.columns, blocks=self.blocks)
 
     def _value(self, event: yaml.Event, place: Place) -> Any:
         line = _line(event)
@@ -134,6 +140,8 @@ class _Builder:
         if self.nodes > MAX_NODES:
             raise self._error(f"more than {MAX_NODES:,} values", line)
         if isinstance(event, yaml.ScalarEvent):
+            if event.style == "|":
+                self.blocks[place] = line + 1
             return scalar(event.value) if event.implicit[0] else event.value
         if len(place) >= MAX_DEPTH:
             raise self._error(f"nested more than {MAX_DEPTH} deep", line)
@@ -146,7 +154,7 @@ class _Builder:
             line = _line(event)
             if key in found:
                 raise self._error(f"{key!r} stands here again; it is first on line {self.lines[*place, key]}", line)
-            self.lines[*place, key] = line
+            self.lines[*place, key], self.columns[*place, key] = line, _column(event)
             found[key] = self._value(next(self.events), (*place, key))
         return found
 
@@ -165,7 +173,7 @@ class _Builder:
         found: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             here = (*place, len(found))
-            self.lines[here] = _line(event)
+            self.lines[here], self.columns[here] = _line(event), _column(event)
             found.append(self._value(event, here))
         return found
 
@@ -180,6 +188,10 @@ def _reason(problem: str | None, text: str, line: int) -> str:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
+
+
+def _column(event: yaml.Event) -> int:
+    return event.start_mark.column + 1 if event.start_mark else 1
 
 
 def _kind(value: object) -> str:

@@ -7,10 +7,12 @@ model on this machine costs what the user says it costs, else nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from orchestrator_nb.calls import Cost, Event, Request, Response, Started, Waiting
 from orchestrator_nb.errors import LimitError, ProviderError
@@ -31,19 +33,32 @@ class Bound(Protocol):
         ...
 
 
+_INNER: Final[ContextVar[Sequence[Cap]]] = ContextVar("caps of one question", default=())
+
+
+@contextmanager
+def held_by(caps: Sequence[Cap]) -> Iterator[None]:
+    """What is asked in the block is held by these caps too, behind those of its run: the steps of a chain have budgets of their own. Costs nothing without caps."""
+    token = _INNER.set(caps)
+    try:
+        yield
+    finally:
+        _INNER.reset(token)
+
+
 class Caps:
     """All caps that hold for one run, in the order in which they are taken: the same for everybody, so that nobody waits in a circle.
 
-    ``refused`` counts by name whom a cap refused, ``whys`` keep the figures of the last time.
+    ``inner``: questions may bring more caps along (`held_by`). ``refused`` counts by name whom a cap refused, ``whys`` keep the figures of the last time.
     """
 
-    def __init__(self, caps: Sequence[Cap]) -> None:
-        self._caps = caps
+    def __init__(self, caps: Sequence[Cap], *, inner: bool = False) -> None:
+        self._caps, self._inner = caps, inner
         self.refused: Counter[str] = Counter()
         self._whys: dict[str, str] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._caps)
+        return self._inner or bool(self._caps)
 
     def layer(self, bound: Bound) -> Layer:
         """The layer: every cap holds for each attempt.
@@ -53,10 +68,11 @@ class Caps:
 
         def layer(call: Handler) -> Handler:
             async def handle(request: Request, emit: Emit) -> Response:
-                worst = self._worst(request, bound)
+                caps = (*self._caps, *_INNER.get())
+                worst = self._worst(caps, request, bound) if caps else None
                 if worst is None:
                     return await call(request, emit)
-                held = await self._reserved(worst, request, emit)
+                held = await self._reserved(caps, worst, request, emit)
                 usd: Decimal | None = None
                 watch = _Watch(emit)
                 try:
@@ -86,9 +102,9 @@ class Caps:
             for name, count in self.refused.items()
         )
 
-    def _worst(self, request: Request, bound: Bound) -> Decimal | None:
+    def _worst(self, caps: Sequence[Cap], request: Request, bound: Bound) -> Decimal | None:
         """The most that it can cost, ``None`` for nothing. Raises `LimitError` when nobody knows."""
-        model, name = request.model, self._caps[0].name
+        model, name = request.model, caps[0].name
         if model.vendor.simulated:
             return None
         if (worst := bound(request)) is not None:
@@ -110,10 +126,10 @@ class Caps:
         self.refused[name] += 1
         self._whys[name] = why
 
-    async def _reserved(self, worst: Decimal, request: Request, emit: Emit) -> list[Reservation]:
+    async def _reserved(self, caps: Sequence[Cap], worst: Decimal, request: Request, emit: Emit) -> list[Reservation]:
         held: list[Reservation] = []
         try:
-            for cap in self._caps:
+            for cap in caps:
                 held += [await self._from(cap, worst, request, emit)]
         except BaseException:
             for reservation in held:

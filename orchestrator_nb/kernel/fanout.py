@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from orchestrator_nb.calls import Event
 from orchestrator_nb.errors import CLASS_OF, ProviderError
-from orchestrator_nb.kernel.settle import Why, asked_of, settle
+from orchestrator_nb.kernel.settle import Why, asked_of, settle, time_is_over
+from orchestrator_nb.kernel.stopping import Stop, stopped_by
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.types import Clock, Handler
 
@@ -49,10 +49,6 @@ class _Nobody:
 FIRST_LOOK: Final = 1024
 LOOK_AHEAD: Final = 64
 """Items read ahead to learn which vendors have work: at the start, and for each item taken. A grid is lazy and may be long."""
-
-
-class Stop(asyncio.Event):
-    """A handle that ends a fan-out from outside: call `set` on the loop's thread. Setting it before the start lets nothing start."""
 
 
 async def fan_out(
@@ -96,7 +92,7 @@ async def fan_out(
     queues = _Queues(items)
     calls: list[Call | None] = [None] * len(items)
     crew = _Crew(queues)
-    with _beside(_ring(clock, timeout_s, crew), _listen(stop, crew)):
+    with stopped_by(stop, clock, timeout_s, crew.end):
         await crew.work(worker, min(parallel, len(items)))
     return tuple(call or left_over(index) for index, call in enumerate(calls))
 
@@ -163,6 +159,13 @@ class _Crew:
         if bug := next(filter(None, map(_bug, self._tasks)), None):
             raise bug
 
+    def end(self, timeout_s: float | None) -> None:
+        """Stop: its user says so, or ``timeout_s`` are over."""
+        if timeout_s is None:
+            self.stop(_stopped)
+        else:
+            self.stop(partial(_too_late, timeout_s=timeout_s), time_is_over(timeout_s))
+
     def stop(self, why_not: Callable[[Item], ProviderError], why: Why | None = None) -> None:
         """Let nothing start and cancel what is under way, for a reason of its own where there is one."""
         self._queues.close(why_not)
@@ -177,30 +180,6 @@ def _bug(task: asyncio.Task[None]) -> BaseException | None:
 def _stopping() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-async def _ring(clock: Clock, timeout_s: float | None, crew: _Crew) -> None:
-    if timeout_s is not None:
-        await clock.sleep(timeout_s)
-        why = Why(f"stopped: the run's {timeout_s:g} s were over; give it more time with --timeout.")
-        crew.stop(partial(_too_late, timeout_s=timeout_s), why)
-
-
-async def _listen(stop: Stop | None, crew: _Crew) -> None:
-    if stop is not None:
-        await stop.wait()
-        crew.stop(_stopped)
-
-
-@contextmanager
-def _beside(*watches: Coroutine[Any, Any, None]) -> Iterator[None]:
-    """Run ``watches`` as long as the block lasts."""
-    tasks = [asyncio.create_task(watch) for watch in watches]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _vendor(item: Item) -> str:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from orchestrator_nb.calls import Request, Response
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import OrchestratorError, ProviderError, StoreError
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.store.ledger import Attempt, Billed
@@ -26,6 +27,8 @@ from orchestrator_nb.types import Emit, Handler, Layer
 
 TOGETHER_S: Final = 0.008
 """How long after one commit the next may begin: those who finish meanwhile share it."""
+SOON_S: Final = 0.002
+"""How long what only wants to be told waits for company: who answers a chain's step asks the next one in a moment, and waits for the disk then."""
 BEHIND: Final = 500
 """Calls that may wait to be told before their workers wait too: calls that nothing goes out for are quicker than the disk."""
 
@@ -64,8 +67,8 @@ def recorded(book: Book, worst: Worst) -> Layer:
 class Book:
     """What one run writes down. Its methods are for the loop's thread, but for `begin`, `resume` and `end`, which wait for the disk.
 
-    ``places`` are the places of the grid that are asked, when not all of them; the outcomes of those that are ``spared`` stay until there is a better one;
-    ``seen`` are all outcomes as they were when the places were chosen.
+    In a run that was taken up again, ``places`` tells the place of the run for each item; the outcomes of those that are ``spared`` stay until there is a better
+    one; ``seen`` are all outcomes as they were when the places were chosen.
     When writing fails, ``problem`` says why: nothing more is sent then, and what is there stays with the user. ``served`` and ``oldest`` tell of the cache.
     """
 
@@ -73,7 +76,7 @@ class Book:
         self,
         store: Store,
         run_id: str,
-        places: Sequence[int] | None = None,
+        places: Callable[[int], int] | None = None,
         spared: Set[int] = frozenset(),
         seen: Sequence[Mapping[str, Any] | None] = (),
     ) -> None:
@@ -87,8 +90,15 @@ class Book:
         self.problem: StoreError | None = None
         self.served, self.oldest = 0, math.inf
 
-    def begin(self, items: Sequence[Item], about: Mapping[str, Any]) -> Sequence[Item]:
-        """The run starts, or goes on; the items as they will be asked. Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
+    @property
+    def keeps_prompts(self) -> bool:
+        """Whether what was asked is kept, and not only its key."""
+        return self._store.keep_prompts
+
+    def begin(
+        self, items: Sequence[Item], about: Mapping[str, Any], models: Sequence[ModelSpec] = ()
+    ) -> Sequence[Item]:
+        """The run starts, or goes on; the items as they will be asked. ``models`` are asked later (`add`). Raises `StoreError` when nothing can be written, or when the run goes on elsewhere:
         better before anything is paid.
         """
         self._store.owners.take(self._run)
@@ -97,8 +107,13 @@ class Book:
             self._take_up()
             return items
         planned = list(items)  # one request for each place, whose key is made once
-        self._ledger.begin(self._run, planned, about)
+        self._ledger.begin(self._run, planned, about, models)
         return planned
+
+    def add(self, place: int, item: Item) -> None:
+        """A question arises while the run is under way."""
+        with self._watched():
+            self._ledger.add(self._run, place, item)
 
     def _take_up(self) -> None:
         if [place.outcome for place in self._ledger.resume(self._run)] != [*self._seen]:
@@ -166,7 +181,7 @@ class Book:
     def _place(self, index: int, call: Call) -> int | None:
         if self._places is None:
             return index
-        place = self._places[index]
+        place = self._places(index)
         return None if call.error is not None and place in self._spared else place
 
     async def keep(self, index: int, call: Call, tell: Callable[[], None]) -> None:
@@ -230,6 +245,7 @@ class Together:
         self._waiting: list[Heard] = []
         self._asked = 0
         self._busy = False
+        self._soon: asyncio.TimerHandle | None = None
 
     @property
     def behind(self) -> int:
@@ -238,17 +254,25 @@ class Together:
 
     def wait(self) -> asyncio.Future[None]:
         """Done when all that was handed over before is on disk. Raises `StoreError` when it cannot be."""
-        future = asyncio.get_running_loop().create_future()
-        self.then(partial(_settle, future))
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append(partial(_settle, future))
+        if not self._busy:
+            self._begin(loop)
         return future
 
     def then(self, heard: Heard) -> None:
         """Call ``heard`` when all that was handed over before is on disk, in the order of these calls; with the error when it cannot be."""
         self._waiting.append(heard)
-        if not self._busy:
-            self._busy = True
+        if not self._busy and not self._soon:
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._ask, loop)  # the others of this turn come along
+            self._soon = loop.call_later(SOON_S, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._soon:
+            self._soon.cancel()
+        self._busy, self._soon = True, None
+        loop.call_soon(self._ask, loop)  # the others of this turn come along
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []

@@ -25,6 +25,11 @@ class Why(str):
     __slots__ = ()
 
 
+def time_is_over(timeout_s: float) -> Why:
+    """The sentence for calls that were under way when their run's time ended."""
+    return Why(f"stopped: the run's {timeout_s:g} s were over; give it more time with --timeout.")
+
+
 async def settle(handler: Handler, item: Item, emit: Emit, clock: Clock, call_id: str) -> Call:
     """Ask ``handler`` and tell how it went.
 

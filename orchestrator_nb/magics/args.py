@@ -58,7 +58,8 @@ class Option:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _at_least_one(text: str) -> int:
+def at_least_one(text: str) -> int:
+    """A whole number, as argparse takes it."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a whole number from 1, not {text!r}")
     return int(text)
@@ -105,7 +106,7 @@ OPTIONS: Final = (
         "all values of a notebook variable, or of a literal list, for {{ NAME }}; repeatable",
         {"action": "append"},
     ),
-    Option(("--repeat",), ("N",), "N samples of each prompt", {"type": _at_least_one, "default": 1}),
+    Option(("--repeat",), ("N",), "N samples of each prompt", {"type": at_least_one, "default": 1}),
     Option(
         ("--schema",),
         ("SPEC",),
@@ -119,7 +120,7 @@ OPTIONS: Final = (
         "go on with a conversation, with one model; running a cell again asks again from where that cell stood",
     ),
     Option(("--fresh",), (), "ask anew, also what was asked before; the answer takes the old one's place in the store"),
-    Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": _at_least_one}),
+    Option(("--max-parallel",), ("N",), "at most N calls at once", {"type": at_least_one}),
     Option(("--timeout",), ("S",), "seconds for the whole run", {"type": _seconds}),
     Option(("--max-cost",), ("USD",), "the most that the cell may cost; what does not fit is not asked", {"type": usd}),
     Option(
@@ -147,7 +148,7 @@ _PYTHON_ASSIGNMENT = re.compile(r"^\s*([^\W\d]\w*)\s*=(?:\s|$)")
 
 def parse(line: str) -> Line:
     """Reads the first line. Raises `UserError` with the nearest option when one does not exist."""
-    name, rest = _assignment(line)
+    name, rest = assignment(line)
     words = split(rest)
     given, extras = parser().parse_known_intermixed_args(words)
     if extras:
@@ -184,13 +185,14 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else "."
 
 
-def _assignment(line: str) -> tuple[str | None, str]:
+def assignment(line: str, example: str = "sonnet") -> tuple[str | None, str]:
+    """``NAME <<`` and the rest. Raises `UserError` for what is no name."""
     if (match := _ASSIGNMENT.match(line)) and not keyword.iskeyword(match[1]):
         return match[1], line[match.end() :]
     if match := _LIKE_ASSIGNMENT.match(line):
         raise UserError(f"{match[1]!r} is not a name; write a Python name before <<.")
     if match := _PYTHON_ASSIGNMENT.match(line):
-        raise UserError(f"to keep the result in {match[1]!r} write << instead of =, as in {match[1]} << sonnet.")
+        raise UserError(f"to keep the result in {match[1]!r} write << instead of =, as in {match[1]} << {example}.")
     return None, line
 
 
@@ -230,7 +232,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("argument -o"):
             raise UserError("-o takes a name and a value, with a space between them: -o temperature 0.5.")
         sentence = message.removeprefix("argument ").replace(": takes", " takes", 1)
-        raise UserError(f"{sentence}. %%llm? shows all options.")
+        raise UserError(f"{sentence}. {self.prog}? shows all options.")
 
 
 def parser() -> Parser:
@@ -239,7 +241,12 @@ def parser() -> Parser:
     made.add_argument(
         "models", nargs="*", metavar="MODEL", help="alias, provider/model, or a glob such as 'anthropic/*'"
     )
-    for option in OPTIONS:
+    return taking(made, OPTIONS)
+
+
+def taking(made: Parser, options: Sequence[Option]) -> Parser:
+    """The parser, which takes these options too."""
+    for option in options:
         extra = dict(option.more)
         if option.metavar:
             extra["metavar"] = option.metavar if len(option.metavar) > 1 else option.metavar[0]

@@ -95,7 +95,7 @@ def _how(line: Line, session: Session, names: Mapping[str, Any]) -> dict[str, An
         "files": [fill(path, names) for path in line.files],
         "namespace": names,
         "stream": not line.no_stream,
-        "source": _source(line, session, names),
+        "source": source_of(line.source, line.fresh, session, names),
     }
 
 
@@ -125,10 +125,10 @@ def _values(axis: str, text: str, names: Mapping[str, Any]) -> Any:
     raise UserError(f"--grid {axis} takes a notebook variable or a literal list such as ['dry', 'warm'], not {text!r}.")
 
 
-def _source(line: Line, session: Session, names: Mapping[str, Any]) -> str | None:
-    """``--fresh`` asks anew, and asks nobody where a tape answers."""
-    wish = fill(line.source, names) if line.source is not None else None
-    if not line.fresh:
+def source_of(source: str | None, fresh: bool, session: Session, names: Mapping[str, Any]) -> str | None:
+    """``--source`` and ``--fresh`` together: the latter asks anew, and asks nobody where a tape answers."""
+    wish = fill(source, names) if source is not None else None
+    if not fresh:
         return wish
     holds = wish or str(session.source())
     if holds.startswith("replay"):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator_nb.errors import ConfigError
 from orchestrator_nb.magics import watch
-from orchestrator_nb.magics.args import Line, parse
+from orchestrator_nb.magics.args import parse
+from orchestrator_nb.magics.chain_cell import ChainMagics
 from orchestrator_nb.magics.manual import cell_help, line_help, vault_help
 from orchestrator_nb.magics.shell import Shell, no_var_expand
 
@@ -26,6 +27,7 @@ class Magics:
         self.shell = shell
         self.last_error: BaseException | None = None
         self._session = session or _notebook_session
+        self.chains = ChainMagics(self)
 
     @property
     def session(self) -> Session:
@@ -45,7 +47,7 @@ class Magics:
 
     def cell(self, line: str, body: str) -> pd.DataFrame | None:
         """(replaced by the help page)"""
-        with self._remembered():
+        with self.remembered():
             asked = self._begin(line, body)
             return self.ended(asked, watch.block(asked.job, asked.screen.draw)) if asked else None
 
@@ -55,7 +57,7 @@ class Magics:
 
     async def awaited(self, line: str, body: str) -> None:
         """`shown` for a top-level cell in a kernel: other tasks and the interrupt button go on working."""
-        with self._remembered():
+        with self.remembered():
             if asked := self._begin(line, body):
                 self.ended(asked, await watch.tick(asked.job, asked.screen.draw))
 
@@ -63,14 +65,14 @@ class Magics:
         """(replaced by the help page)"""
         from orchestrator_nb.magics.commands import run  # floor 4 and pandas: not before the first use
 
-        with self._remembered():
+        with self.remembered():
             return run(line, self)
 
     def vault(self, line: str, body: str | None = None) -> Any:
         """(replaced by the help page)"""
         from orchestrator_nb.magics.vault import in_body, run  # as above
 
-        with self._remembered():
+        with self.remembered():
             if body and not body.isspace():
                 raise in_body(self.shell, body)
             return run(line, self)
@@ -111,19 +113,19 @@ class Magics:
     def ended(self, asked: Asked, interrupted: bool) -> pd.DataFrame:
         """Shows and binds what was asked. Raises what fails the cell."""
         frame = asked.end()
-        self._bind(asked.line, frame)
+        self.bind(asked.line.name, frame)
         if error := asked.error(interrupted):
             raise error
         return frame
 
-    def _bind(self, line: Line, frame: pd.DataFrame) -> None:
+    def bind(self, name: str | None, frame: pd.DataFrame) -> None:
         """``NAME`` and ``_`` (with ``__`` and ``Out``), the way IPython's display hook does, but without showing the frame."""
-        if line.name:
-            self.shell.push({line.name: frame})
+        if name:
+            self.shell.push({name: frame})
         self.shell.displayhook.update_user_ns(frame)
 
     @contextmanager
-    def _remembered(self) -> Iterator[None]:
+    def remembered(self) -> Iterator[None]:
         """Keeps the error for ``%llm last --trace``."""
         try:
             yield

@@ -17,8 +17,8 @@ from orchestrator_nb.diagnosis import Check, without_home
 from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.magics import past, talks, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
+from orchestrator_nb.magics.chain_watch import show
 from orchestrator_nb.magics.manual import COMMANDS, line_help
-from orchestrator_nb.magics.screen import show
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.secret import Veiled
@@ -32,13 +32,17 @@ def run(line: str, magics: Magics) -> Any:
     """Does what the line says. Raises `UserError` with the nearest word when there is no such command."""
     if line.split(maxsplit=1)[:1] == ["vault"]:  # which has its own way with a quote that is never closed
         return vault.run(line.split(maxsplit=1)[1] if len(line.split()) > 1 else "", magics)
+    if line.split(maxsplit=1)[:1] == ["chain"]:  # which reads plain English too
+        return magics.chains.line(line.split(maxsplit=1)[1] if len(line.split()) > 1 else "")
     name, *words = split(line) or ["help"]
     if (command := _COMMANDS.get(name)) is None:
         if "--" in line or name in magics.model_names():
             raise UserError(f"%llm has no command {name!r}; to ask a model write %%llm, with the prompt below it.")
         if name in talks.VERBS:
             raise UserError(f"%llm has no command {name!r}; write %llm conversations {name}.")
-        raise UserError(f"%llm has no command {name!r}{nearest(name, (*_COMMANDS, 'vault'))} %llm help lists them.")
+        raise UserError(
+            f"%llm has no command {name!r}{nearest(name, (*_COMMANDS, 'vault', 'chain'))} %llm help lists them."
+        )
     usage = next(c.usage for c in COMMANDS if c.name == name)
     return command(magics, Words(usage, words))
 

@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 
 from orchestrator_nb.magics.awaiting import Transformer, transformer
 from orchestrator_nb.magics.cell import Magics
-from orchestrator_nb.magics.complete import Known, matcher
+from orchestrator_nb.magics.complete import matcher
 from orchestrator_nb.magics.net import spread
+from orchestrator_nb.magics.offers import Known
 from orchestrator_nb.magics.shell import Shell
 from orchestrator_nb.magics.terminal import guard, release
 
@@ -32,7 +33,7 @@ _LOADED: WeakKeyDictionary[Shell, Loaded] = WeakKeyDictionary()
 
 
 def load(shell: Shell) -> None:
-    """Registers ``%%llm``, ``%%onb``, ``%llm``, ``%onb`` and ``%vault``. Where ``llm`` or ``vault`` belongs to somebody else it stays theirs, and one line says so."""
+    """Registers ``%%llm``, ``%%onb``, ``%llm``, ``%onb``, ``%vault``, ``%%chain`` and ``%chain``. What belongs to somebody else stays theirs, and one line says so."""
     if shell in _LOADED:
         return
     magics = Magics(shell)
@@ -41,9 +42,11 @@ def load(shell: Shell) -> None:
         shell.register_magic_function(magics.cell, "cell", name)
         shell.register_magic_function(magics.line, "line", name)
     vault = _register_vault(shell, magics)
+    chains = magics.chains
+    chain = _register_chain(shell, magics)
     loaded = Loaded(
-        (*names, *vault),
-        transformer(names, kernel=hasattr(shell, "kernel")),
+        (*names, *vault, *chain),
+        transformer((*names, *chain), kernel=hasattr(shell, "kernel")),
         matcher(
             Known(
                 magics.model_names,
@@ -53,6 +56,12 @@ def load(shell: Shell) -> None:
                 magics.key_names,
                 magics.conversation_names,
                 magics.branch_names,
+                chains.chain_names,
+                chains.roles,
+                chains.function_names,
+                chains.run_names,
+                chains.templates,
+                chains.input_names,
             )
         ),
         spread(shell),
@@ -91,6 +100,17 @@ def _register_vault(shell: Shell, magics: Magics) -> tuple[str, ...]:
         return ()
     shell.register_magic_function(magics.vault, "line_cell", "vault")
     return ("vault",)
+
+
+def _register_chain(shell: Shell, magics: Magics) -> tuple[str, ...]:
+    """``%%chain`` and ``%chain``, or ``%%onb_chain`` and ``%onb_chain`` where they are somebody else's."""
+    name = "chain"
+    if (owner := shell.find_line_magic("chain") or shell.find_cell_magic("chain")) is not None:
+        name = "onb_chain"
+        print(f"%%chain belongs to {_home(owner)}; use %%onb_chain and %onb_chain instead.")  # noqa: T201  # as above
+    shell.register_magic_function(magics.chains.cell, "cell", name)
+    shell.register_magic_function(magics.chains.line, "line", name)
+    return (name,)
 
 
 def _home(magic: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""What ``%%llm?``, ``%llm?``, ``%vault?`` and their ``help`` say. The list of options comes from `orchestrator_nb.magics.args`."""
+"""What ``%%llm?``, ``%llm?``, ``%vault?``, ``%%chain?``, ``%chain?`` and their ``help`` say. The list of options comes from `orchestrator_nb.magics.args`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Final
 
+from orchestrator_nb.magics import chain_args
 from orchestrator_nb.magics.args import OPTIONS, Option
 
 
@@ -58,6 +59,7 @@ COMMANDS: Final = (
     Command("record", "record PATH", "ask, and write the answers to a tape beside the notebook"),
     Command("replay", "replay PATH", "answer from the tape alone: no key, no connection, no cost"),
     Command("trust", "trust [--yes|--forget|--list]", "what the project's files would change, and whether they may"),
+    Command("chain", "chain [WORD ...]", "the same as %chain: workflows of several steps (%%chain? shows how)"),
     Command("vault", "vault [WORD ...]", "the same as %vault: keys, in an encrypted file"),
     Command(
         "scan", "scan [PATH ...]", "places where keys were left behind, here or under PATH: notebooks, history, logs"
@@ -96,6 +98,70 @@ VAULT: Final = (
     ),
     Command("help", "help", "this page"),
 )
+
+CHAIN: Final = (
+    Command("list", "list", "the chains that are known: yours, the project's, this notebook's"),
+    Command("show", "show NAME", "its YAML, and its steps"),
+    Command("check", "check PATH|NAME", "everything that is wrong with a chain, with file, line, step and key"),
+    Command(
+        "run",
+        "run NAME [--input NAME=VALUE ...] [--over FRAME] [options of %%chain]",
+        "run a chain that is known, or a .yaml file",
+    ),
+    Command("draw", "draw NAME", "its graph"),
+    Command("edit", "edit NAME", "its YAML in a new cell below, to be changed and kept"),
+    Command("templates", "templates [NAME]", "ready chains to begin with; the parameters of one"),
+    Command(
+        "new",
+        "new NAME --from TEMPLATE [--set PARAMETER=VALUE ...] [--replace]",
+        "make a chain from a template, and keep it among yours",
+    ),
+    Command(
+        "from",
+        'from "plain English" [-m MODEL]',
+        "let a model draft a chain; it comes into a new cell below, and nothing runs",
+    ),
+    Command("roles", "roles", "what roles and personas say to a model"),
+    Command(
+        "resume",
+        "resume [RUN] [--max-cost USD] [--timeout S] [--max-parallel N]",
+        "go on with a run that broke off: answers are kept, what failed is asked again",
+    ),
+    Command("profile", "profile [RUN]", "where the time and the money of a run went, step by step"),
+    Command("help", "help", "this page"),
+)
+
+_CHAIN_CELL_HEAD = """Run a chain: a few steps that ask models, in YAML or in one line. Always a DataFrame, in NAME and in _.
+
+    %%chain [NAME <<] [--input NAME=VALUE ...] [--over FRAME] [options]
+    the chain
+
+Inputs are given by --input, by the columns of --over, or by the chain's own defaults; no variable is taken for
+its name. In an option {{ name }} is a notebook variable; in the chain it is an input or an earlier step.
+"""
+
+_CHAIN_CELL_EXAMPLES = """Examples
+
+    %%chain --input topic='sea ice'
+    inputs: {topic: text}
+    steps:
+      - id: draft
+        prompt: Write three sentences about {{ topic }}.
+      - role: critique
+      - id: revise
+        prompt: "Revise this text: {{ draft }} A reader said: {{ critique }}"
+
+    %%chain --input input={{ notes }}
+    analyze:researcher@sonnet | summarize:technical_writer@flash
+
+    %%chain sums << --over papers --save digest       once per row of papers; kept as digest
+    ...
+
+Afterwards: _.llm.outputs, _.llm.profile(), _.llm.draw(). The language: docs/chain-format.md
+"""
+
+_CHAIN_LINE_HEAD = """Chains: what there is, and what one does with them. A new one is written below %%chain (%%chain? shows how).
+"""
 
 _CELL_HEAD = """Ask one or many models; always a DataFrame, in NAME and in _.
 
@@ -155,6 +221,17 @@ def line_help() -> str:
 def vault_help() -> str:
     """The page of ``%vault?`` and ``%vault help``."""
     return "\n".join([_VAULT_HEAD, *(_row(f"%vault {command.usage}", command.help) for command in VAULT), ""])
+
+
+def chain_cell_help() -> str:
+    """The page of ``%%chain?``."""
+    rows = [_row(_names(option), option.help) for option in chain_args.OPTIONS]
+    return "\n".join([_CHAIN_CELL_HEAD, "Options", "", *rows, "", _CHAIN_CELL_EXAMPLES])
+
+
+def chain_line_help() -> str:
+    """The page of ``%chain?`` and ``%chain help``."""
+    return "\n".join([_CHAIN_LINE_HEAD, *(_row(f"%chain {command.usage}", command.help) for command in CHAIN), ""])
 
 
 def _names(option: Option) -> str:

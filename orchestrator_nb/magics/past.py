@@ -10,7 +10,7 @@ from orchestrator_nb.history import BY
 from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, usd
 from orchestrator_nb.magics.asking import confirm, start
-from orchestrator_nb.magics.screen import show as display
+from orchestrator_nb.magics.chain_watch import show as display
 from orchestrator_nb.results.frames import frame
 
 if TYPE_CHECKING:

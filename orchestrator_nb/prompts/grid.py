@@ -42,6 +42,12 @@ def size(
     return (table.length if table else 1) * prod(map(len, axes.values())) * len(models) * repeat
 
 
+def rows_of(over: Over) -> tuple[dict[str, Any], ...]:
+    """The rows of a DataFrame, or of a list of dicts, as plain values by column. Raises `UserError` for anything else, and for a column that is there twice."""
+    table = _table(over)
+    return tuple(table.row(index) for index in range(table.length)) if table else ()
+
+
 def expand(
     prompt: str,
     models: Sequence[ModelSpec],

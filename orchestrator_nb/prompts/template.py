@@ -33,7 +33,7 @@ _NEVER = (
 _SPACED: Final = re.compile(r"\{\{\s*(?!.*\b(?:if|is|in|not|and|or)\b)(\w+(?: \w+)+)\s*\}\}")
 """A column called ``my col``, written as if it were a name."""
 
-_ENVIRONMENT: Final = ImmutableSandboxedEnvironment(
+ENVIRONMENT: Final = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined,
     comment_start_string="{" + _NEVER,
     comment_end_string=_NEVER + "}",
@@ -42,7 +42,8 @@ _ENVIRONMENT: Final = ImmutableSandboxedEnvironment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals = {"range": _ENVIRONMENT.globals["range"]}
+ENVIRONMENT.globals = {"range": ENVIRONMENT.globals["range"]}
+"""The grammar of every template here; `orchestrator_nb.chains` parses with it and evaluates by its own rules."""
 
 
 def fill(text: str, variables: Mapping[str, Any]) -> str:
@@ -82,9 +83,9 @@ def _compiled(text: str) -> _Compiled | None:
     if "{{" not in text and "{%" not in text:
         return None
     try:
-        tree = _ENVIRONMENT.parse(text)
-        used = meta.find_undeclared_variables(tree) - _ENVIRONMENT.globals.keys()
-        return _Compiled(_ENVIRONMENT.from_string(tree), frozenset(used))
+        tree = ENVIRONMENT.parse(text)
+        used = meta.find_undeclared_variables(tree) - ENVIRONMENT.globals.keys()
+        return _Compiled(ENVIRONMENT.from_string(tree), frozenset(used))
     except jinja2.TemplateSyntaxError as error:
         spaced = _SPACED.search(text)
         message = (

@@ -7,13 +7,18 @@ error names it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.results import compare as comparing
 from orchestrator_nb.results.advice import advice
+
+if TYPE_CHECKING:  # brought when asked for, and they bring this module
+    from orchestrator_nb.chains.drawing import Drawing
+    from orchestrator_nb.results.chain_outputs import Outputs
+    from orchestrator_nb.results.chain_profile import Profile
 
 _ABOUT: Final = ("call_id", "row", "repeat", "model", "provider", "prompt", "error_kind", "error")
 
@@ -26,7 +31,12 @@ class Answers:
         self._frame = frame
 
     def __repr__(self) -> str:
-        return f"answers in {len(self._frame):,} rows: .text  .compare()  .errors  .cost()"
+        return f"answers in {len(self._frame):,} rows: .text  .compare()  .errors  .cost(){self._of_chain}"
+
+    @property
+    def _of_chain(self) -> str:
+        about = self._frame.attrs.get("orchestrator_nb")
+        return "  .outputs  .profile()  .draw()" if isinstance(about, dict) and "chain" in about else ""
 
     @property
     def text(self) -> str:
@@ -75,6 +85,30 @@ class Answers:
         total.index.names = keys
         made = pd.concat([grouped, total]) if len(grouped) else total
         return made.fillna({"calls": 0, "unknown": 0}).astype(_COST_TYPES)
+
+    # Of a chain's run (docs/chains-results.md)
+
+    @property
+    def outputs(self) -> Outputs | pd.DataFrame:
+        """What a chain gave: its outputs by name; with ``--over``, the frame it ran over with the outputs and ``error`` beside its columns.
+
+        Raises `UserError` on a frame that is no chain's, and when the chain gave nothing, with the reason.
+        """
+        from orchestrator_nb.results import chains
+
+        return chains.outputs(self._frame)
+
+    def profile(self) -> Profile:
+        """A row per step of a chain: calls, times, seconds, tokens, USD; its critical path, and what more parallelism would gain. Raises `UserError` as `outputs`."""
+        from orchestrator_nb.results import chains
+
+        return chains.profile(self._frame)
+
+    def draw(self) -> Drawing:
+        """The picture of a chain with what became of each step. Raises `UserError` as `outputs`."""
+        from orchestrator_nb.results import chains
+
+        return chains.draw(self._frame)
 
     def _costs(self) -> pd.DataFrame:
         frame = self._frame

@@ -66,7 +66,7 @@ class Comparison:
 
     def _stacked(self, prompt: str, cells: Mapping[str, tuple[Answer, ...]], formatted: bool) -> str:
         """One prompt and many models: a line per model, for a page is not wide enough for a column each."""
-        asked = f'<div class="onb-note onb-text">{_folded(prompt, escape(prompt))}</div>'
+        asked = f'<div class="onb-note onb-text">{folded(prompt, escape(prompt))}</div>'
         single = all(len(cell) == 1 for cell in cells.values()) and any(cell[0].time for cell in cells.values())
         rows = (
             row_of(
@@ -152,7 +152,7 @@ def _texts(column: pd.Series) -> list[str]:
 
 
 def _prompt_html(prompt: str) -> str:
-    return f'<th scope="row"><div class="onb-text">{_folded(prompt, escape(prompt))}</div></th>'
+    return f'<th scope="row"><div class="onb-text">{folded(prompt, escape(prompt))}</div></th>'
 
 
 def _cell(answers: Sequence[Answer], formatted: bool) -> str:
@@ -170,11 +170,12 @@ def _spent(answer: Answer) -> str:
 
 def _answer_html(answer: Answer, formatted: bool) -> str:
     whole = safe_html(answer.text) if formatted else f'<div class="onb-text">{escape(answer.text[:FORMATTED])}</div>'
-    text = _folded(answer.text, whole) if answer.text else ""
+    text = folded(answer.text, whole) if answer.text else ""
     return text + (f'<div class="onb-error">✗ {escape(cut(answer.error, 400))}</div>' if answer.error else "")
 
 
-def _folded(text: str, whole: str) -> str:
+def folded(text: str, whole: str) -> str:
+    """``whole``, the HTML of a text; folded below its beginning when it is long."""
     if len(text) <= FOLD:
         return whole
     begin = escape(cut(" ".join(text[: FOLD * 2].split()), 240))

@@ -1,7 +1,7 @@
 """A run as a DataFrame: one row per call, successes and failures alike, always the same columns and dtypes, also when empty.
 
-`COLUMNS` is the contract. Two groups may stand between its columns: the template's variables (after ``repeat``; a name that is taken gets the suffix
-``_in``), and, when a schema was asked for, the fields of the answer (after ``parsed``; a name that is taken gets the suffix ``_out``).
+`COLUMNS` is the contract. Three groups may stand between its columns: a call's place in a chain (`PLACES`, after ``repeat``, where a chain asked), the
+template's variables (behind these; a name that is taken gets the suffix ``_in``), and, when a schema was asked for, the fields of the answer (after ``parsed``; a name that is taken gets the suffix ``_out``).
 
 Text columns are pandas' nullable ``string`` kept as Python objects, so that any text a model sends fits, NUL included; a lone surrogate, which no file
 could hold, is shown as U+FFFD. The frame is built column by column: a hundred thousand rows take well under a second.
@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 import orchestrator_nb.results.accessor  # noqa: F401 - whoever has a frame has df.llm
 from orchestrator_nb.calls import Request, Response, Usage
 from orchestrator_nb.messages import Part, Text
-from orchestrator_nb.results.safe_text import whole
+from orchestrator_nb.results.chain_told import ATTRS, attrs_of
+from orchestrator_nb.results.columns import STRING, inferred, renamed, typed, typed_if_possible
 from orchestrator_nb.runs import Call, Run
-
-STRING: Final = pd.StringDtype("python")
 
 COLUMNS: Final[Mapping[str, str]] = {
     "run_id": "string",
@@ -57,8 +55,17 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 """The columns that every frame has, in their order, with their dtypes. All of them can say "not known"."""
 
-ATTRS: Final = "orchestrator_nb"
-"""Where ``df.attrs`` holds run id, versions, notices and seconds, as plain JSON."""
+PLACES: Final[Mapping[str, str]] = {
+    "chain": "string",
+    "step": "string",  # its path: polished.critique; short/draft is in the chain that short uses
+    "turn": "Int64",  # of the innermost loop, from 1
+    "item": "Int64",  # of the innermost map, from 0
+    "branch": "string",
+    "outer": "string",  # the loops around that one: "item 1 turn 2"; only there when they nest
+}
+"""The columns that the frame of a chain has besides."""
+
+__all__ = ["ATTRS", "COLUMNS", "PLACES", "STRING", "about", "field_types", "frame"]
 
 _INPUTS_AFTER, _FIELDS_AFTER = "repeat", "parsed"
 
@@ -66,12 +73,13 @@ _INPUTS_AFTER, _FIELDS_AFTER = "repeat", "parsed"
 def frame(run: Run) -> pd.DataFrame:
     """The run's calls as a frame, in the order of the grid."""
     columns = _columns(run)
-    inputs = _renamed(_inputs(run.calls), taken=COLUMNS, suffix="_in")
-    fields = _renamed(_fields(run.calls, columns["parsed"]), taken={**COLUMNS, **inputs}, suffix="_out")
+    places = _places(run)
+    inputs = renamed(_inputs(run.calls), taken={**COLUMNS, **places}, suffix="_in")
+    fields = renamed(_fields(run.calls, columns["parsed"]), taken={**COLUMNS, **places, **inputs}, suffix="_out")
     ordered: dict[str, Any] = {}
     for name, values in columns.items():
-        ordered[name] = _typed(values, COLUMNS[name])
-        ordered |= inputs if name == _INPUTS_AFTER else fields if name == _FIELDS_AFTER else {}
+        ordered[name] = typed(values, COLUMNS[name])
+        ordered |= {**places, **inputs} if name == _INPUTS_AFTER else fields if name == _FIELDS_AFTER else {}
     made = pd.DataFrame(ordered, index=pd.RangeIndex(len(run.calls)))
     made.attrs[ATTRS] = about(run)
     return made
@@ -84,6 +92,7 @@ def about(run: Run) -> dict[str, Any]:
         "versions": dict(run.versions),
         "notices": list(dict.fromkeys(run.notices)),
         "wall_s": run.wall_s,
+        **({} if run.chained is None else {"chain": attrs_of(run.chained)}),
     }
 
 
@@ -168,10 +177,20 @@ def _request_id(call: Call, answer: Response | None) -> str | None:
     return (answer.raw_id if answer else None) or getattr(call.error, "request_id", None)
 
 
+def _places(run: Run) -> dict[str, Any]:
+    """Where each call stood in its chain; nothing for a run that was no chain's."""
+    places = [call.item.at for call in run.calls]
+    if run.chained is None and not any(places):
+        return {}
+    found = {name: [place.get(name) for place in places] for name in PLACES}
+    nested = any(value is not None for value in found["outer"])
+    return {name: typed(values, PLACES[name]) for name, values in found.items() if name != "outer" or nested}
+
+
 def _inputs(calls: Sequence[Call]) -> dict[str, Any]:
     """The template's variables as columns, in the order in which they first occur; ``None`` where a call has no such variable."""
     names = dict.fromkeys(name for call in calls for name in call.item.inputs)
-    return {name: _inferred([call.item.inputs.get(name) for call in calls]) for name in names}
+    return {name: inferred([call.item.inputs.get(name) for call in calls]) for name in names}
 
 
 def _fields(calls: Sequence[Call], parsed: Sequence[Any]) -> dict[str, Any]:
@@ -179,7 +198,7 @@ def _fields(calls: Sequence[Call], parsed: Sequence[Any]) -> dict[str, Any]:
     schemas = {id(schema): schema for call in calls if (schema := call.item.request.params.schema)}
     types = {name: kind for schema in schemas.values() for name, kind in field_types(schema).items()}
     return {
-        name: _typed_if_possible([value.get(name) if isinstance(value, Mapping) else None for value in parsed], dtype)
+        name: typed_if_possible([value.get(name) if isinstance(value, Mapping) else None for value in parsed], dtype)
         for name, dtype in types.items()
     }
 
@@ -204,74 +223,3 @@ def _json_type(field: Any, root: Mapping[str, Any]) -> str:
     types = field.get("type", [option.get("type") for option in field.get("anyOf", ()) if isinstance(option, Mapping)])
     simple = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
     return simple[0] if len(simple) == 1 and isinstance(simple[0], str) else ""
-
-
-def _renamed(columns: Mapping[str, Any], *, taken: Iterable[str], suffix: str) -> dict[str, Any]:
-    """The columns with the suffix added to names that are taken, as often as it needs."""
-    used, renamed = {*taken}, {}
-    for name, values in columns.items():
-        free = name
-        while free in used or (free != name and free in columns):
-            free += suffix
-        used.add(free)
-        renamed[free] = values
-    return renamed
-
-
-def _typed(values: list[Any], dtype: str) -> Any:
-    """The values as an array of one of the dtypes of `COLUMNS`."""
-    match dtype:
-        case "string":
-            return _strings(values)
-        case "object":
-            return _objects(values)
-        case "float64":
-            return np.array(values, dtype="float64")
-        case "datetime64[us, UTC]":
-            seconds = np.array(values, dtype="float64")
-            micros = np.where(np.isnan(seconds), np.nan, np.round(seconds * 1e6))
-            return pd.Series(micros).astype("Int64").astype("datetime64[us]").dt.tz_localize("UTC").array
-        case _:
-            return pd.array(values, dtype=dtype)  # type: ignore[call-overload]  # the stubs list names, not str
-
-
-def _strings(values: Sequence[Any]) -> Any:
-    if (kinds := set(map(type, values))) == {type(None)}:
-        cells: Sequence[Any] = [pd.NA] * len(values)
-    elif kinds == {str} and all(map(str.isascii, values)):  # most columns are; asked in C
-        cells = values
-    else:
-        cells = [_cell(value) for value in values]
-    return pd.arrays.StringArray(_objects(cells))
-
-
-def _cell(value: str | None) -> Any:
-    return pd.NA if value is None else value if value.isascii() else whole(value)
-
-
-def _objects(values: Sequence[Any]) -> Any:
-    """An object array that holds lists and dicts as they are; ``np.array`` would unpack them."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def _typed_if_possible(values: list[Any], dtype: str) -> Any:
-    """An answer that failed its schema keeps its value: then the column is ``object``."""
-    try:
-        return _typed(values, dtype)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        return _objects(values)
-
-
-def _inferred(values: list[Any]) -> Any:
-    """The dtype that all values share, with None as missing; ``object`` when they share none."""
-    kinds = {type(value) for value in values if value is not None}
-    if len(kinds) == 1 and (dtype := _DTYPE_FOR.get(next(iter(kinds)))):
-        return _typed_if_possible(values, dtype)
-    if kinds == {int, float}:
-        return _typed_if_possible(values, "float64")
-    return pd.Series(_objects(values)).infer_objects() if kinds == {pd.Timestamp} else _objects(values)
-
-
-_DTYPE_FOR: Final[dict[type, str]] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}

@@ -1,4 +1,4 @@
-"""The look of our HTML: one small style sheet, and the few phrases (money, counts, seconds) that every picture shares.
+"""The look of our HTML: one small style sheet, with the phrases (money, counts, seconds) that every picture shares.
 
 Colours are JupyterLab's variables with a fallback, so that light and dark themes both work; all class names start with ``onb-``; there is no script.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from orchestrator_nb.figures import count, cut, money, seconds
 from orchestrator_nb.results.safe_text import NO_MATH, escape
+
+__all__ = ["STYLE", "box", "count", "cut", "money", "row_of", "seconds", "table"]
 
 _LINE, _FAINT = "var(--jp-border-color2,rgba(128,128,128,.35))", "var(--jp-ui-font-color2,inherit)"
 
@@ -27,6 +30,10 @@ STYLE: Final = (
     ".onb-text{white-space:pre-wrap;overflow-wrap:anywhere}"
     ".onb-box .onb-table .onb-clip{white-space:nowrap;max-width:11em;overflow:hidden;text-overflow:ellipsis}"
     ".onb-tail{display:flex;flex-direction:column-reverse;min-width:14em;line-height:1.4;max-height:2.8em;overflow:hidden}"
+    ".onb-box .onb-table tbody th.onb-index{min-width:2em}.onb-box .onb-table .onb-state{min-width:13em}.onb-box .onb-table .onb-calls{min-width:11em}"
+    ".onb-stream{max-height:8.4em;margin:.1em 0 .5em}.onb-in1{padding-left:1.2em}.onb-in2{padding-left:2.4em}.onb-in3{padding-left:3.6em}"
+    ".onb-in4{padding-left:4.8em}.onb-in5{padding-left:6em}.onb-in6{padding-left:7.2em}"
+    ".onb-box pre.onb-yaml{max-height:32em;overflow:auto;white-space:pre-wrap;padding:.5em .8em;margin:.3em 0}"
     f".onb-sample+.onb-sample{{border-top:1px dashed {_LINE};margin-top:.5em;padding-top:.5em}}"
     f".onb-summary,.onb-note,.onb-more{{font-size:.9em;color:{_FAINT}}}"
     ".onb-error{color:var(--jp-error-color1,#c62828)}"
@@ -53,32 +60,3 @@ def table(heads: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
     head = row_of(f'<th scope="col">{escape(name)}</th>' for name in heads)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<table class="onb-table">{title}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def count(number: int, noun: str) -> str:
-    """``1 call``, ``2,000 calls``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def money(usd: float) -> str:
-    """USD with as many digits as it needs."""
-    if usd == 0:
-        return "$0"
-    if usd < 0.000001:
-        return "< $0.000001"
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}" if usd >= 0.001 else f"${usd:.6f}"
-
-
-def seconds(value: float) -> str:
-    """``0.42 s``, ``4.1 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if value < 60:
-        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def cut(text: str, most: int) -> str:
-    """The beginning of a text, with an ellipsis where it goes on."""
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

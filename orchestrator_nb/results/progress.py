@@ -118,8 +118,8 @@ class Progress:
     # What happens
 
     def _note(self, index: int, event: Event) -> None:
-        state = _state(event)
-        if why := _held(event):
+        state = in_words(event)
+        if why := held_by(event):
             self._held[index] = why
         else:
             self._held.pop(index, None)
@@ -241,7 +241,8 @@ def _card(item: Item) -> Card:
     return Card(item.request.model.ref, cut(" ".join(item.request.prompt[:400].split()), 80))
 
 
-def _state(event: Event) -> str:
+def in_words(event: Event) -> str:
+    """What a call does now."""
     match event:
         case Started(number):
             return "asked" if number == 1 else f"asked, attempt {number}"
@@ -257,7 +258,7 @@ def _state(event: Event) -> str:
             return "answered"
 
 
-def _held(event: Event) -> str:
+def held_by(event: Event) -> str:
     """Why a call stands still, without its own seconds, so that calls that wait for the same can be counted together."""
     match event:
         case Retrying(_, _, kind):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestrator_nb.calls import Response, Usage
+from orchestrator_nb.results.chain_summary import failures as chain_failures
+from orchestrator_nb.results.chain_summary import headline
 from orchestrator_nb.results.page import box, count, money, seconds
 from orchestrator_nb.results.safe_text import escape, plain
 from orchestrator_nb.runs import Call, Run
@@ -56,10 +58,11 @@ class Summary:
         return {"text/html": self.html, "text/plain": self.text}
 
 
-def summary(run: Run) -> Summary:
-    """What the run took. Unknown costs are counted, never taken for nothing."""
-    parts = [_outcomes(run.calls), _tokens(run.calls), *_costs(run.calls), _time(run)]
-    return Summary(" · ".join(part for part in parts if part), tuple(_notes(run)))
+def summary(run: Run, *, reasons: bool = True) -> Summary:
+    """What the run took. Unknown costs are counted, never taken for nothing. Without ``reasons``, those for which a chain gave nothing are told elsewhere."""
+    chain = [headline(run.chained)] if run.chained else []
+    parts = [*chain, _outcomes(run.calls), _tokens(run.calls), *_costs(run.calls), _time(run)]
+    return Summary(" · ".join(part for part in parts if part), tuple(_notes(run, reasons=reasons)))
 
 
 def outcome(call: Call) -> str:
@@ -124,15 +127,23 @@ def priced(answers: Iterable[Response]) -> str:
     return f"{money(float(sum(known)))}{f' ({unknown:,} unknown)' if unknown else ''}"
 
 
-def _notes(run: Run) -> Iterator[str]:
+def _notes(run: Run, *, reasons: bool) -> Iterator[str]:
     """Failures first, then notices; each once, with its number."""
-    failures = Counter(_failure(call) for call in run.calls if outcome(call) == "failed")
+    ends = list(chain_failures(run, reasons=True))
+    failed = [_failure(call) for call in run.calls if outcome(call) == "failed"]
+    failures = Counter(text for text in failed if not any(_same(text, end) for end in ends))
     notices = Counter(run.notices)
     notices.update(notice for call in run.calls if (answer := call.answer) for notice in answer.notices)
+    yield from chain_failures(run, reasons=reasons)
     notes = [f"{text} ({times:,} times)" if times > 1 else text for text, times in (failures | notices).items()]
     yield from notes[:NOTES]
     if len(notes) > NOTES:
         yield f"and {count(len(notes) - NOTES, 'other note')}; df.llm.errors lists every failed call."
+
+
+def _same(failure: str, end: str) -> bool:
+    """Whether a chain's end tells this call's failure already."""
+    return failure in end or failure.partition(": ")[2].strip() in end
 
 
 def _failure(call: Call) -> str:

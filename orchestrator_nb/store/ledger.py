@@ -14,7 +14,8 @@ from itertools import chain
 from typing import Any, Final, Literal
 
 from orchestrator_nb.calls import Response, Source, Usage
-from orchestrator_nb.canonical import canonical
+from orchestrator_nb.canonical import canonical, ordered
+from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.records import usage_record
 from orchestrator_nb.runs import Call, Item
@@ -49,13 +50,14 @@ class _Open:
     turn: int = 0
     """How often it was taken up again: an outcome of a later turn takes the place of an earlier one."""
     outcomes: dict[int, tuple[Source, bool]] = field(default_factory=dict)
+    items: int = 0
 
     @property
     def totals(self) -> dict[str, Any]:
         """What a list of runs shows of it."""
         sources = Counter(source for source, _ in self.outcomes.values())
         failed = sum(failed for _, failed in self.outcomes.values())
-        return {"done": len(self.outcomes), "failed": failed, "sources": dict(sources)}
+        return {"items": self.items, "done": len(self.outcomes), "failed": failed, "sources": dict(sources)}
 
 
 class Ledger:
@@ -72,24 +74,33 @@ class Ledger:
         self._open: dict[str, _Open] = {}
         self._reading = Reading(database)
 
-    def begin(self, run_id: str, items: Iterable[Item], about: Mapping[str, Any]) -> None:
+    def begin(
+        self, run_id: str, items: Iterable[Item], about: Mapping[str, Any], models: Iterable[ModelSpec] = ()
+    ) -> None:
         """A run starts. ``about`` is JSON: notebook, cell, versions, settings. Writing that failed before is tried again, and raises when it still fails.
 
-        With paid models (neither simulated nor on this machine) its rows are on the disk itself before they are acknowledged.
+        With paid models (neither simulated nor on this machine) its rows are on the disk itself before they are acknowledged; ``models`` are those that are asked
+        later (`add`).
         """
         if self._database.problem:
             self._database.retry()
         planned = list(items)
-        vendors = {id(item.request.model.vendor): item.request.model.vendor for item in planned}
+        vendors = {id(model.vendor): model.vendor for model in (*models, *(item.request.model for item in planned))}
         paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())
-        run = _Open(next(self._numbers), durable=paid)
+        run = _Open(next(self._numbers), durable=paid, items=len(planned))
         self._open[run_id] = run
-        told = canonical({**about, "items": len(planned), "durable": paid})
+        told = ordered({**about, "items": len(planned), "durable": paid})
         at, written = self._database.clock.wall(), self._clean(told)
         self._database.put(Row("runs", (run.number, run_id, at, written, seal("runs", run_id, at, written)), paid))
         for start in range(0, len(planned), TOGETHER):
             some = enumerate(planned[start : start + TOGETHER], start)
             self._database.put(*chain.from_iterable(self._item_rows(run.number, number, item) for number, item in some))
+
+    def add(self, run_id: str, number: int, item: Item) -> None:
+        """A question arises while the run is under way. It is written when its first attempt is."""
+        run = self._of(run_id)
+        run.items += 1
+        self._database.put(*self._item_rows(run.number, number, item), asked=True)  # with the attempt
 
     def resume(self, run_id: str) -> list[CallTold]:
         """Write on in a run that was broken off; its places, so that only those without an outcome (or with an error) are asked. Raises `StoreError` for none."""
@@ -99,16 +110,21 @@ class Ledger:
         }
         number = self._reading.number(run_id)
         durable, turn = bool(told.about.get("durable")), self._reading.turn(number) + 1
-        self._open[run_id] = _Open(number, durable, turn, outcomes)
+        self._open[run_id] = _Open(number, durable, turn, outcomes, len(places))
         return places
 
     def _item_rows(self, run: int, number: int, item: Item) -> tuple[Row, Row]:
         request = item.request
-        about = {"model": request.model.ref, "row": item.row, "repeat": item.repeat}
+        about = {
+            "model": request.model.ref,
+            "row": item.row,
+            "repeat": item.repeat,
+            **({"at": dict(item.at)} if item.at else {}),
+        }
         if self._keep_prompts and item.inputs:
             about["inputs"] = [[str(name), shown(value)] for name, value in item.inputs.items()]  # in their order
         written, key = canonical(about), request.key
-        written = self._clean(written) if "inputs" in about else written
+        written = self._clean(written) if "inputs" in about or "at" in about else written
         values = (run, number, written, seal("items", run, number, key, written), bytes.fromhex(key))
         return request_row(request, keep=self._keep_prompts, clean=self._clean), Row("items", values)
 
@@ -179,7 +195,7 @@ class Ledger:
     def ended(self, run_id: str, **told: Any) -> None:
         """The run is over; ``told`` is JSON that stands with it (seconds, notices). Waits until all of it is written."""
         run = self._open.pop(run_id, None) or self._of(run_id)
-        at, written = self._database.clock.wall(), self._clean(canonical({**told, "totals": run.totals}))
+        at, written = self._database.clock.wall(), self._clean(ordered({**told, "totals": run.totals}))
         self._database.put(Row("ends", (run.number, at, written, seal("ends", run.number, at, written)), run.durable))
         self._database.flush()
 

@@ -71,7 +71,10 @@ class Reading:
                 damaged += 1
         sources = Counter(outcome["source"] for outcome in newest.values())
         failed = sum("error" in outcome for outcome in newest.values())
-        return replace(told, done=len(newest), failed=failed, sources=dict(sources), damaged=told.damaged + damaged)
+        [(items,)] = self._all("SELECT count(*) FROM items WHERE run = ?", run)
+        return replace(
+            told, items=items, done=len(newest), failed=failed, sources=dict(sources), damaged=told.damaged + damaged
+        )
 
     def number(self, run_id: str) -> int:
         """The run's row."""
@@ -165,8 +168,10 @@ def _place(run: int, number: int, key: str | None, request: Any, written: str, s
     told = json.loads(written)
     sound = isinstance(request, str) and digest(request) == key  # a flipped bit can make bytes of a text
     record = json.loads(request) if request is not None and sound else None
-    place = CallTold(number, told["model"], key, told["row"], told["repeat"], dict(told.get("inputs", ())), record)
-    return replace(place, damaged=request is not None and not sound)
+    inputs, damaged = dict(told.get("inputs", ())), request is not None and not sound
+    return CallTold(
+        number, told["model"], key, told["row"], told["repeat"], inputs, record, damaged=damaged, at=told.get("at", {})
+    )
 
 
 def _with_outcome(
@@ -196,7 +201,7 @@ def _summed(told: RunTold, places: list[CallTold]) -> RunTold:
     sources = Counter(place.outcome["source"] for place in places if place.outcome)
     done, failed = sum(place.is_done for place in places), sum(place.error is not None for place in places)
     damaged = told.damaged + sum(place.damaged for place in places)
-    return replace(told, done=done, failed=failed, sources=dict(sources), damaged=damaged)
+    return replace(told, items=len(places), done=done, failed=failed, sources=dict(sources), damaged=damaged)
 
 
 def _charged(sent: Mapping[str, Any], end: Mapping[str, Any]) -> Spent:

@@ -105,6 +105,7 @@ class CallTold:
     error: Mapping[str, Any] | None = None
     outcome: Mapping[str, Any] | None = None
     damaged: bool = False
+    at: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:

@@ -212,7 +212,7 @@ def ask(prompt: str, else_: str = _ELSE) -> Hidden:
 def _answer(prompt: str) -> Hidden | None:
     """``None`` where the front end takes no input, as when a notebook is executed without a person."""
     try:
-        with _interruptible(), warnings.catch_warnings():
+        with interruptible(), warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # what is typed could be seen
             return Hidden(getpass.getpass(prompt))
     except (NotImplementedError, getpass.GetPassWarning):
@@ -225,8 +225,8 @@ def _answer(prompt: str) -> Hidden | None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """In an awaited cell ipykernel turns the interrupt into a cancellation, which no prompt would notice: it stands until it is answered."""
+def interruptible() -> Iterator[None]:
+    """A prompt that an interrupt ends. In an awaited cell ipykernel turns the interrupt into a cancellation, which no prompt would notice: it stands until it is answered."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

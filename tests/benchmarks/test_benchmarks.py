@@ -11,6 +11,7 @@ import pytest
 from benchmarks.__main__ import Bench, main
 from benchmarks.calls import SMOKE
 from benchmarks.contenders import load, pump
+from benchmarks.contenders.graphs import cut
 from benchmarks.contenders.raw_aiohttp import word
 from benchmarks.goals import GOALS, Goal, judged
 from benchmarks.mock import CHUNKS, WORDS
@@ -40,6 +41,24 @@ def test_every_contender_gets_the_whole_answer_of_every_call(origin, name, strea
 
     assert batch.texts == ["".join(WORDS)] * 3
     assert len(batch.latencies_s) == 3
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+@pytest.mark.parametrize("name", ["engine_graph", "ours_chain"])
+def test_a_graph_asks_every_question_as_a_row_and_as_a_map(origin, name, parallel):
+    async def ask():
+        contender = load(name)
+        try:
+            return await contender.batch(f"{origin}/0/v1", ["why?", "how?", "who?"], parallel, stream=False)
+        finally:
+            await contender.close()
+
+    assert asyncio.run(ask()).texts == ["".join(WORDS)] * 3
+
+
+def test_a_long_batch_is_cut_into_graphs():
+    assert [len(part) for part in cut(["q"] * 250, 1)] == [100, 100, 50]
+    assert [len(part) for part in cut(["q"] * 1_500, 200)] == [1_000, 500]
 
 
 def test_the_mock_streams_in_chunks_and_takes_the_time_that_its_path_says(origin):
@@ -118,3 +137,12 @@ def test_a_bench_without_ours_has_no_figure_of_ours(monkeypatch):
 
     assert bench.figures == {}
     assert set(bench.scenes["latency"]) == {"raw_aiohttp"}
+
+
+@pytest.mark.slow
+def test_graphs_are_measured_next_to_the_bare_call():
+    bench = Bench(SMOKE, ["raw_aiohttp", "engine_graph"])
+    bench.graphs()
+
+    assert set(bench.scenes["plain row"]) == {"raw_aiohttp", "engine_graph"}
+    assert set(bench.figures) == {"engine step"}

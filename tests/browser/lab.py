@@ -240,6 +240,14 @@ class Notebook:
         SHOTS.mkdir(exist_ok=True)
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
 
+    def show_end(self, cell: int) -> None:
+        """Scroll to the end of a code cell's output."""
+        self.page.evaluate(
+            """i => { const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[i];
+                      cell?.querySelector('.jp-OutputArea')?.scrollIntoView({block: 'end'}) }""",
+            cell,
+        )
+
     def shoot_all(self, name: str) -> None:
         """Pictures of the whole notebook, one per screenful."""
         self.page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0 }")

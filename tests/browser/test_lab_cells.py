@@ -5,6 +5,21 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
+CHAIN = """%%chain rows << --input topic="lighthouses"
+inputs: {topic: text}
+defaults: {model: sonnet}
+steps:
+  - {id: draft, prompt: "Tell me about {{ topic }}."}
+  - {id: questions, each: [light, storms, ships], prompt: "Ask about {{ topic }} and {{ item }}.", model: haiku}
+  - id: polished
+    input: "{{ draft }}"
+    repeat: {until: turn > 4, max: 2}
+    steps: [{id: critique, role: critique, model: haiku}, {id: revise, prompt: "Revise: {{ previous }} {{ critique }}"}]
+  - {id: title, prompt: "A title for this: {{ polished }}", model: haiku}
+outputs: {title: "{{ title }}", text: "{{ polished }}", questions: "{{ questions }}"}
+"""
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 START = "%load_ext orchestrator_nb\n%llm simulate on"
 SLOW = """
@@ -101,3 +116,45 @@ def test_a_saved_notebook_shows_the_result_when_it_is_opened_again(open_notebook
     again = open_notebook("saved.ipynb")
     assert again.output(1) == shown
     assert "2 simulated" in shown
+
+
+def test_a_chain_shows_its_steps_while_it_runs_and_its_outputs_after(open_notebook):
+    notebook = open_notebook("chain.ipynb", [START + SLOW, CHAIN])
+    notebook.start_all()
+    seen, deadline = [""], time.monotonic() + 60
+    shots = {"items": "of 3 items", "turn": "turn 2 of at most 2"}
+    while time.monotonic() < deadline and not notebook.ran():
+        seen.append(notebook.output(1))
+        for name in [name for name, words in shots.items() if words in seen[-1]]:
+            notebook.show_end(1)
+            notebook.shoot(f"chain-{name}")
+            del shots[name]
+        notebook.page.wait_for_timeout(50)
+    notebook.wait_ran()
+    assert not shots, seen[-1]
+    assert any("left" in text and "critique" in text and "the sea kept its own slow time" in text for text in seen)
+    after = notebook.output(1)
+    assert "waiting" not in after
+    assert "9 calls: 9 simulated" in after
+    assert notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea-output").count() == 1
+    notebook.show_end(1)
+    notebook.shoot("chain-after")
+
+
+@pytest.mark.soak  # at the pace of the models that it plays
+def test_the_chains_story_runs_from_top_to_bottom(open_notebook, server):
+    for name in ("05_chains.ipynb", "05_chains.yaml"):
+        shutil.copy(NOTEBOOKS / name, server.root)
+    shutil.copytree(NOTEBOOKS / "05_texts", server.root / "05_texts")
+    notebook = open_notebook("05_chains.ipynb")
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.run_all()
+    notebook.shoot_all("chains")
+    [wrong] = notebook.errors()
+    assert "answered 429 (quota)" in wrong  # the failure that the next cells recover from
+    [resumed] = [i for i, cell in enumerate(notebook.sources()) if "%chain resume" in cell]
+    assert "4 answers kept from before" in notebook.output(resumed)
+    pictures = notebook.page.locator(
+        '.jp-OutputArea-output img[src^="data:image/svg"], .jp-OutputArea-output svg'
+    ).count()
+    assert pictures >= 2

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.slow
 def onb(tmp_path):
     def run(*args, stdin=""):
         environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path)}
-        command = [sys.executable, "-m", "orchestrator_nb", *args]
+        command = [*warm.onb(), *args]
         return subprocess.run(
             command, env=environ, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )

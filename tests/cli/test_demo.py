@@ -42,8 +42,8 @@ def test_a_cell_that_fails_is_told_in_one_sentence(tmp_path, monkeypatch):
 def test_every_notebook_and_what_it_reads_is_in_the_wheel():
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     files = {
-        f"notebooks/{path.name}"
-        for path in (ROOT / "notebooks").iterdir()
-        if path.suffix in (".ipynb", ".yaml", ".jsonl")
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "notebooks").rglob("*")
+        if path.suffix in (".ipynb", ".yaml", ".jsonl", ".txt") and ".ipynb_checkpoints" not in path.parts
     }
     assert included["force-include"] == {name: f"orchestrator_nb/{name}" for name in files}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 from orchestrator_nb import Session
 
@@ -21,8 +22,9 @@ def home(tmp_path_factory):
 
 def onb(home, *words):
     environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(home)}
-    command = [sys.executable, "-m", "orchestrator_nb", *words]
-    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*warm.onb(), *words], env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_runs_are_listed_shown_and_exported(home, tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def command(tmp_path, project):
 @pytest.fixture
 def onb(command):
     def run(*args):
-        return subprocess.run(**command(*args), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+        return subprocess.run(**{**command(*args), "args": [*warm.onb(), *args]}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
 
     return run
 

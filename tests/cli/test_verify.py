@@ -7,6 +7,7 @@ import sys
 
 import nbformat
 import pytest
+import warm
 from click.testing import CliRunner
 
 from orchestrator_nb.cli import main
@@ -40,7 +41,7 @@ def made(path, *sources):
 def onb(tmp_path):
     def run(*args, **environ):
         environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path / "home"), **environ}
-        command = [sys.executable, "-m", "orchestrator_nb", *args]
+        command = [*warm.onb(), *args]
         return subprocess.run(
             command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
         )

@@ -9,8 +9,9 @@ import pytest
 
 from orchestrator_nb.catalog import Quirks
 from orchestrator_nb.config import json_schema
-from orchestrator_nb.config.project import ALLOWED_STEP_KEYS, MAX_TOKENS_WITHOUT_USER
+from orchestrator_nb.config.project import MAX_TOKENS_WITHOUT_USER
 from orchestrator_nb.config.schema import keys
+from orchestrator_nb.config.steps import ALLOWED_OPTIONS
 from orchestrator_nb.config.vendors import ModelEntry, VendorEntry
 from orchestrator_nb.config.yaml import read
 
@@ -61,7 +62,7 @@ def test_each_key_of_a_vendor_and_a_model_is_documented(shape):
 
 def test_the_page_names_what_a_project_may_set():
     assert f"{MAX_TOKENS_WITHOUT_USER:,}" in PAGES["configuration.md"]
-    assert all(f"`{key}`" in PAGES["configuration.md"] for key in ALLOWED_STEP_KEYS)
+    assert all(f"`{key}`" in PAGES["configuration.md"] for key in {"python", "mode"} | ALLOWED_OPTIONS)
 
 
 def test_what_only_a_file_may_say_is_documented():

@@ -25,9 +25,9 @@ def test_the_main_model_is_the_default_model(config):
 
 
 def test_the_chain_is_kept_step_by_step(config):
-    steps = config.settings.chains["research_workflow"].steps
+    steps = config.settings.chains["research_workflow"]["steps"]
 
-    assert [(step.role, step.persona, step.model) for step in steps] == [
+    assert [(step["role"], step["persona"], step["model"]) for step in steps] == [
         ("analyze", "researcher", "claude-3-5-sonnet"),
         ("summarize", "technical_writer", "gemini-1.5-pro"),
     ]

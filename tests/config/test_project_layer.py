@@ -31,7 +31,7 @@ def test_a_project_may_choose_model_temperature_tokens_prompts_and_plain_chains(
     assert settings.model == "opus"
     assert settings.params.given == {"temperature": 0.2, "max_tokens": 500}
     assert settings.roles["Judge"] == "You judge."
-    assert settings.chains["review"].steps[0].model_extra == {"id": "a", "prompt": "Say it."}
+    assert settings.chains["review"]["steps"][0]["prompt"] == "Say it."
 
 
 REFUSED = {
@@ -56,6 +56,17 @@ REFUSED = {
     "chains.a.steps[0].tools": "chains: {a: {steps: [{role: x, tools: [shell]}]}}\n",
     "chains.a.steps[0].file": "chains: {a: {steps: [{role: x, file: /etc/passwd}]}}\n",
     "chains.a.plugin": "chains: {a: {plugin: p, steps: [{role: x}]}}\n",
+    "chains.a.defaults.mode": "chains: {a: {defaults: {mode: shell}, steps: [{role: x}]}}\n",
+    "chains.a.steps[0].python": "chains: {a: {steps: [{python: f}]}}\n",
+    "chains.a.steps[0].options.body.tools": "chains: {a: {steps: [{role: x, options: {body.tools: [web]}}]}}\n",
+    "chains.a.steps[0].options.max_tokens": "chains: {a: {steps: [{role: x, options: {max_tokens: 16385}}]}}\n",
+    "chains.a.steps[0].steps[1].python": "chains: {a: {steps: [{steps: [{role: x}, {python: f}]}]}}\n",
+    "chains.a.steps[0].parallel.b.python": "chains: {a: {steps: [{parallel: {b: {python: f}}}]}}\n",
+    "chains.a.steps[0].parallel.b[0].python": "chains: {a: {steps: [{parallel: {b: [{python: f}]}}]}}\n",
+    "chains.a.steps[0].switch.tools": "chains: {a: {steps: [{switch: {on: x, tools: [shell], cases: {b: {role: x}}}}]}}\n",
+    "chains.a.steps[0].switch.options.seed": "chains: {a: {steps: [{switch: {ask: x, options: {seed: 1}, cases: {b: {role: x}}}}]}}\n",
+    "chains.a.steps[0].switch.cases.b.mode": "chains: {a: {steps: [{switch: {on: x, cases: {b: {mode: shell}}}}]}}\n",
+    "chains.a.steps[0].switch.default[0].python": "chains: {a: {steps: [{switch: {on: x, cases: {b: {role: x}}, default: [{python: f}]}}]}}\n",
 }
 
 

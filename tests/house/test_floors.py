@@ -16,6 +16,7 @@ FLOORS = [
         "catalog",
         "calls",
         "canonical",
+        "figures",
         "records",
         "conversations",
         "chronicle",
@@ -32,7 +33,9 @@ FLOORS = [
     },  # values
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
     {"kernel"},  # one call done well
-    {"prompts", "results", "diagnosis", "traces"},  # things made of calls
+    {"prompts", "diagnosis", "traces"},  # things made of calls
+    {"chains"},  # workflows as values: what may be asked
+    {"results"},  # what was answered
     {
         "job",
         "line",
@@ -47,9 +50,12 @@ FLOORS = [
         "running",
         "budgets",
         "literals",
+        "chained",
+        "chaining",
         "unlocking",
         "binding",
         "importing",
+        "library",
     },  # a grid on its way, the way, and the keys for it
     {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
     {"magics", "cli", "widgets", "demo", "__main__"},  # faces

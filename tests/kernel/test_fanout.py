@@ -6,7 +6,8 @@ import pytest
 from orchestrator_nb.calls import Delta, Response, Started
 from orchestrator_nb.errors import BadRequest, Cancelled, Skipped
 from orchestrator_nb.kernel.clock import SystemClock
-from orchestrator_nb.kernel.fanout import Stop, fan_out
+from orchestrator_nb.kernel.fanout import fan_out
+from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.messages import Text
 from orchestrator_nb.runs import Call, Item
 

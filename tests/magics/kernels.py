@@ -79,7 +79,8 @@ class Kernel:
         if not self.client.stdin_channel.msg_ready():
             return
         request = self.client.get_stdin_msg(timeout=5)["content"]
-        assert request["password"], f"shown while it is typed: {request['prompt']}"
+        secret = not request["prompt"].endswith("[y/N] ")
+        assert request["password"] == secret, f"shown while it is typed: {request['prompt']}"
         shown.prompts.append(request["prompt"])
         answer = next(answers, "")
         answer = answer(shown) if callable(answer) else answer

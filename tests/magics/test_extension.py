@@ -68,7 +68,7 @@ def test_unloading_takes_back_everything_and_loading_twice_is_loading_once(shell
     assert state(shell) == before
     unload(shell)
     load(shell)
-    assert state(shell)[0] == once[0] == before[0] | {"llm", "onb", "vault"}
+    assert state(shell)[0] == once[0] == before[0] | {"llm", "onb", "vault", "chain"}
 
 
 def test_a_magic_of_another_package_stays_and_one_line_says_so(shell, capsys):

@@ -6,7 +6,7 @@ from IPython.utils.capture import capture_output
 
 from orchestrator_nb.errors import OrchestratorError, UserError
 from orchestrator_nb.magics.args import parse
-from orchestrator_nb.magics.asking import _source
+from orchestrator_nb.magics.asking import source_of
 from orchestrator_nb.magics.place import place_of
 
 
@@ -85,12 +85,13 @@ def test_without_a_store_the_words_say_how_to_switch_it_on(shell, monkeypatch):
     ],
 )
 def test_fresh_asks_anew_and_still_records(shell, line, means):
-    assert _source(parse(line), shell.session, {}) == means
+    given = parse(line)
+    assert source_of(given.source, given.fresh, shell.session, {}) == means
 
 
 def test_fresh_and_replay_contradict_each_other(shell):
     with pytest.raises(UserError, match="--fresh asks a model"):
-        _source(parse("--source replay=t --fresh"), shell.session, {})
+        source_of("replay=t", True, shell.session, {})
 
 
 def test_a_place_is_only_what_the_front_end_tells(shell, monkeypatch):

@@ -32,7 +32,7 @@ def test_every_cell_ran_in_order_and_asking_cells_show_their_result(notebook):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
-        if cell.source.startswith("%%llm"):
+        if cell.source.startswith(("%%llm", "%%chain")):
             assert cell.outputs, cell.source
 
 
@@ -58,3 +58,16 @@ def test_nothing_of_the_machine_and_no_key_is_saved(notebook):
 
 def test_live_progress_does_not_stay_in_a_saved_notebook(notebook):
     assert "<progress" not in nbformat.writes(notebook)
+
+
+def test_the_chains_story_shows_its_picture_before_and_after_and_keeps_what_a_failure_left():
+    cells = code_cells(nbformat.read(NOTEBOOKS[0].with_name("05_chains.ipynb"), as_version=4))
+    before, after = (
+        output.data for cell in cells for output in cell.outputs if "image/svg+xml" in output.get("data", {})
+    )
+    assert "done" not in before["text/plain"]
+    assert "[done · 5 calls" in after["text/plain"]
+    said = [cell for cell in cells if re.search(r"calls: \d+ simulated", str(cell.outputs))]
+    assert len(said) == 5  # every run says that the answers were played
+    [resumed] = [cell for cell in cells if "%chain resume" in cell.source]
+    assert "4 answers kept from before" in str(resumed.outputs)

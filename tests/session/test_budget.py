@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+import warm
 
 from orchestrator_nb import UserError
 from orchestrator_nb.errors import LimitError
@@ -208,8 +209,9 @@ def test_a_budget_is_the_session_s_own(opened):
 
 def onb(home, *words):
     environ = {**os.environ, "ORCHESTRATOR_NB_HOME": str(home)}
-    command = [sys.executable, "-m", "orchestrator_nb", *words]
-    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*warm.onb(), *words], env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_in_the_shell(home, lab):
