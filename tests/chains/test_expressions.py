@@ -239,7 +239,7 @@ def test_a_bomb_stops_after_a_fixed_amount_of_work(text, heavy):
     began = time.process_time()
     with pytest.raises(ExpressionError):
         Template.of(text).value(heavy)
-    assert time.process_time() - began < 6  # about 2 s on a machine of its own
+    assert time.process_time() - began < 15  # about 2 s on a machine of its own
 
 
 def test_work_for_a_real_document_is_far_below_the_bound():

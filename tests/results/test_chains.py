@@ -141,7 +141,7 @@ def test_columns_of_a_frame_with_a_thousand_rows_are_taken_at_once():
     began = time.process_time()
     for _ in range(20):
         _ = made[["text"]]["text"]
-    assert time.process_time() - began < 0.5  # with attributes that are copied each time: several seconds
+    assert time.process_time() - began < 2  # with attributes that are copied each time: several seconds
     assert made[["text"]].llm.outputs["text"].nunique() == 1
 
 

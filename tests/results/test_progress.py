@@ -123,7 +123,7 @@ def test_a_million_calls_cost_no_more_than_a_few_to_draw():
         live.feed(n, Delta("x"))
     for _ in range(10):
         assert len(live.html()) < 10_000
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 4.0
 
 
 def test_status_is_announced_politely_and_there_is_no_script():
