@@ -1,4 +1,5 @@
 // Bundles each widget into orchestrator_nb/widgets/static; with --check, tells whether what stands there is what the sources make.
+// With names (`npm run build -- picker`) only those, and without the digest: for work on one widget while another does not build.
 // Beside the bundles stands a digest of the sources, so that Python can tell old bundles from new ones where there is no node.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +10,8 @@ import * as esbuild from "esbuild";
 const HERE = import.meta.dirname;
 const STATIC = join(HERE, "../../orchestrator_nb/widgets/static");
 const WIDGETS = ["picker", "vault"];
+const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const wanted = named.length ? named : WIDGETS;
 
 function sources() {
   const found = readdirSync(join(HERE, "src"), { recursive: true, withFileTypes: true });
@@ -19,8 +22,8 @@ function sources() {
 /** The same as `extensions/hatch_build.py` reckons. */
 function digest() {
   const hash = createHash("sha256");
-  const named = sources().map((path) => [relative(HERE, path).split(sep).join("/"), path]);
-  for (const [name, path] of named.sort(([a], [b]) => (a < b ? -1 : 1))) {
+  const files = sources().map((path) => [relative(HERE, path).split(sep).join("/"), path]);
+  for (const [name, path] of files.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const text = readFileSync(path, "utf8").replaceAll("\r\n", "\n");
     hash.update(`${name}\0${text}\0`);
   }
@@ -28,10 +31,11 @@ function digest() {
 }
 
 async function bundles() {
-  const entryPoints = WIDGETS.flatMap((name) => [`src/${name}/index.ts`, `src/${name}/style.css`]);
+  const entryPoints = wanted.flatMap((name) => [`src/${name}/index.ts`, `src/${name}/style.css`]);
   const built = await esbuild.build({
     absWorkingDir: HERE,
     entryPoints,
+    outbase: "src",
     bundle: true,
     format: "esm",
     target: ["es2022", "chrome111", "firefox121", "safari16.4"],
@@ -48,7 +52,7 @@ const files = (await bundles()).map(([path, text]) => {
   const [widget] = path.split(sep);
   return [path.endsWith(".css") ? `${widget}.css` : `${widget}.js`, text];
 });
-files.push(["built.json", `${JSON.stringify({ sources: digest() }, null, 2)}\n`]);
+if (!named.length) files.push(["built.json", `${JSON.stringify({ sources: digest() }, null, 2)}\n`]);
 
 const old = [];
 for (const [name, text] of files) {
