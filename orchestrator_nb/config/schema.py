@@ -101,6 +101,7 @@ class DisplaySettings(Shape):
 
     rate_hz: Annotated[Number, Field(ge=0.5, le=30)] = 8.0
     large_grid: Count = 60
+    grid: Literal["auto", "off"] = "auto"
 
 
 MAX_WORK_KIB = 4 * 1024 * 1024

@@ -16,7 +16,8 @@ from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
 from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
 from orchestrator_nb.magics.place import execution_of, place_of
-from orchestrator_nb.magics.screen import Screen, screen_for
+from orchestrator_nb.magics.screen import Screen
+from orchestrator_nb.magics.screens import screen_for
 from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
@@ -43,7 +44,7 @@ class Asked:
     def error(self, stopped: bool) -> BaseException | None:
         """What fails the cell after all is shown and assigned: an interrupt, or failed calls unless they were asked for as rows."""
         run = self.job.result()
-        if stopped:
+        if stopped or self.screen.stopped:
             return interrupted(run, self.line.name)
         return None if self.line.on_error == "return" else failure(run, self.line.name)
 
@@ -71,6 +72,7 @@ def start(plan: Plan, line: Line, session: Session, shell: Shell) -> Asked:
         on_error=line.on_error,
         about=place_of(shell),
     )
+    screen.begun(job.stop)
     return Asked(line, job, screen)
 
 

@@ -9,20 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from IPython.core.displaypub import CapturingDisplayPublisher
-
 from orchestrator_nb.calls import Delta, Event
-from orchestrator_nb.job import Plan
-from orchestrator_nb.magics.args import Line
 from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.results.view import view
 from orchestrator_nb.runs import Call, Run
-from orchestrator_nb.sessions import Session
 
 FIRST_S: Final = 0.15
 """An answer that is there sooner is shown at once in its final form, without a flicker."""
@@ -42,6 +38,15 @@ class Picture:
 class Screen(Protocol):
     """What a cell needs of a screen."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the user stopped the run on this screen."""
+        ...
+
+    def begun(self, stop: Callable[[], object], /) -> None:
+        """The run is under way, and can be stopped."""
+        ...
+
     def hear(self, index: int, news: Event | Call, /) -> None:
         """Something happened to an item; called on the loop's thread."""
         ...
@@ -55,26 +60,18 @@ class Screen(Protocol):
         ...
 
 
-def screen_for(plan: Plan, line: Line, session: Session, shell: Shell) -> Screen:
-    """The screen that fits this shell and these options."""
-    if line.quiet:
-        return Dark()
-    if not hasattr(shell, "kernel"):
-        return Terminal(streams=plan.size == 1 and not line.no_stream)
-    captured = isinstance(shell.display_pub, CapturingDisplayPublisher)  # %%capture keeps every redrawing as an output
-    if captured or line.no_stream:
-        return Still()
-    settings = session.config.settings.display
-    return Live(Progress(plan.items, large=settings.large_grid), 1 / settings.rate_hz)
-
-
 def show(run: Run, shell: Shell) -> None:
     """Show a finished run once more."""
     (Still() if hasattr(shell, "kernel") else Terminal(streams=False)).finish(run)
 
 
 class Dark:
-    """Shows nothing (``--quiet``)."""
+    """Shows nothing (``--quiet``), and takes no orders."""
+
+    stopped = False
+
+    def begun(self, stop: Callable[[], object]) -> None:
+        """Nobody can stop it here."""
 
     def hear(self, index: int, news: Event | Call) -> None:
         """Not shown."""
@@ -94,7 +91,7 @@ class Still(Dark):
         display(_final(run, told))
 
 
-class Live:
+class Live(Dark):
     """One display, redrawn every ``period_s`` seconds while something changes, and replaced by the result at the end."""
 
     def __init__(self, progress: Progress, period_s: float) -> None:
@@ -123,7 +120,7 @@ class Live:
             self._handle.update(picture)
 
 
-class Terminal:
+class Terminal(Dark):
     """Lines of text: one answer as it arrives, several when they are all there."""
 
     def __init__(self, *, streams: bool) -> None:

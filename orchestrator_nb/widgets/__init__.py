@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator_nb.widgets.grid import RunGrid
     from orchestrator_nb.widgets.picker import ModelPicker
     from orchestrator_nb.widgets.vault import VaultPanel
 
-__all__ = ["ModelPicker", "VaultPanel"]
+__all__ = ["ModelPicker", "RunGrid", "VaultPanel"]
 
-_HOME_OF = {"ModelPicker": "picker", "VaultPanel": "vault"}
+_HOME_OF = {"ModelPicker": "picker", "RunGrid": "grid", "VaultPanel": "vault"}
 
 
 def __getattr__(name: str) -> Any:

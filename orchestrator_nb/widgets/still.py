@@ -21,6 +21,12 @@ STYLE: Final = (
     f"{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)):has(+{_OUTPUT} .onb-still){{display:none}}</style>"
 )
 
+AFTER: Final = (
+    f'<span class="onb-before-view"><style>{_OUTPUT}:has(.onb-before-view):has(+{_OUTPUT} .onb-widget){{display:none}}'
+    f"{_OUTPUT}:has(.onb-before-view)+{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)){{display:none}}</style></span>"
+)
+"""At the end of a static form that stands above its widget; it changes nothing else of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Still:

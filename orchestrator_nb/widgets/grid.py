@@ -1,0 +1,166 @@
+"""The grid of a run: prompts × models, while it runs and afterwards.
+
+    from orchestrator_nb.widgets import RunGrid
+
+    RunGrid()                 # the last run
+    RunGrid("20261122-1405")  # an earlier one, by the beginning of its id
+
+No trait is synchronised: what a run says goes to the browser as messages when the browser asks, so no saved notebook holds it twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from anywidget import AnyWidget
+
+from orchestrator_nb import sessions
+from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.results.view import view
+from orchestrator_nb.runs import Run
+from orchestrator_nb.sessions import Session
+from orchestrator_nb.widgets import still
+from orchestrator_nb.widgets.bundles import code, style
+from orchestrator_nb.widgets.grid_feed import MOST, Feed
+
+_MARKS: Final = ("best", "rating", "thumbs", "note")
+
+
+class RunGrid(AnyWidget):
+    """The run called ``run`` (an id, the beginning of one, ``last``, or a `Run`), to look at, compare and rate.
+
+    With a ``feed`` it is the grid of a run that goes on: ``stop`` ends that, and whoever feeds it calls `flush` now and then, and `end` at the end.
+    """
+
+    _esm = code("grid")
+    _css = style("grid")
+
+    def __init__(
+        self,
+        run: Run | str = "last",
+        *,
+        session: Session | None = None,
+        feed: Feed | None = None,
+        stop: Callable[[], object] | None = None,
+    ) -> None:
+        self._session = session or sessions.session()
+        self._run = None if feed else run if isinstance(run, Run) else self._session.retold(run)
+        self._feed = feed or _feed_of(self._run)
+        self._stop = stop
+        self._turn = threading.RLock()
+        self.here = self.ready = False
+        """Whether the browser has the widget's code, and whether it has drawn it."""
+        super().__init__()
+        _hear_while_a_cell_runs(self.comm)
+        self.on_msg(self._hear)
+
+    def show(self) -> None:
+        """Show it, and below it the static form that stays in the notebook."""
+        still.show(self._repr_mimebundle_(), self.still())
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def _repr_mimebundle_(self, **how: Any) -> Any:
+        """For a front end without widgets there is the static form beside it."""
+        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
+        return {**data, "text/plain": "The grid needs a front end with widgets; the result stands beside it."}, metadata
+
+    def view(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The widget alone, as a MIME bundle and its metadata; where it is not drawn, nothing is."""
+        data, metadata = self._repr_mimebundle_()
+        return {**data, "text/plain": ""}, metadata
+
+    def still(self) -> still.Still:
+        """The comparison as a table, for good. Raises `UserError` while the run goes on."""
+        if self._run is None:
+            raise UserError("the run has not ended yet.")
+        shown = view(self._run)
+        return still.Still(shown.html, shown.text)
+
+    def flush(self) -> None:
+        """Tell the browser what has happened since the last time."""
+        if self.ready:
+            with self._turn:
+                self._tell(self._feed.tick())
+
+    def end(self, run: Run, calls: Iterable[Any] | None = None) -> None:
+        """The run has ended."""
+        self._run, self._stop = run, None
+        self._feed.finish(list(run.calls if calls is None else calls), run.wall_s)
+        self.flush()
+
+    # The browser's side
+
+    def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
+        with self._turn:
+            try:
+                self._act(message)
+            except OrchestratorError as error:
+                self._say(str(error), problem=True)
+
+    def _act(self, message: Mapping[str, Any]) -> None:
+        match message:
+            case {"kind": "here"}:
+                self.here = True
+            case {"kind": "ready"}:
+                self.here = self.ready = True
+                self._tell({**self._feed.grid(), "stoppable": self._stop is not None})
+                self._tell_marks()
+            case {"kind": "watch", "view": str(name), "cells": list(cells)}:
+                self._feed.watch(name[:80], [cell for cell in cells[:MOST] if isinstance(cell, int)])
+                self._tell(self._feed.tick())
+            case {"kind": "full", "cell": int(cell), "since": int(since)} if 0 <= cell < len(self._feed.items):
+                self._tell(self._feed.full(cell, since))
+            case {"kind": "find", "text": str(text)}:
+                self._tell({"kind": "found", "text": text, "cells": self._feed.find(text)})
+            case {"kind": "mark", "cell": int(cell), "set": dict(given)}:
+                self._mark(cell, given)
+            case {"kind": "cancel"}:
+                self._cancel()
+
+    def _cancel(self) -> None:
+        if self._stop is None:
+            raise UserError("the run has ended already.")
+        self._stop()
+        self._say("Stopping: what is finished is kept.")
+
+    def _mark(self, cell: int, given: Mapping[str, Any]) -> None:
+        call = self._feed.call(cell)
+        if call is None:
+            raise UserError("only what has ended can be rated; wait for this answer.")
+        self._session.mark(call.id, **{name: given[name] for name in _MARKS if name in given})
+        self._tell_marks()
+
+    def _tell_marks(self) -> None:
+        """What was said of the run's answers so far."""
+        if not hasattr(self._session, "marks"):
+            return
+        ids = {call.id: cell for cell in range(len(self._feed.items)) if (call := self._feed.call(cell))}
+        runs = {call.rpartition("-")[0] for call in ids}
+        marks = [one for run in runs for one in self._session.marks(run).items()]
+        told = [{"cell": ids[call], **{name: getattr(mark, name) for name in _MARKS}} for call, mark in marks if call in ids]
+        self._tell({"kind": "marks", "marks": told})
+
+    def _say(self, text: str, *, problem: bool = False) -> None:
+        self._tell({"kind": "said", "text": text, "problem": problem})
+
+    def _tell(self, message: Mapping[str, Any] | None) -> None:
+        if message is not None and self.comm is not None:
+            self.send(message)
+
+
+def _feed_of(run: Run | None) -> Feed:
+    if run is None or not run.calls:
+        raise UserError("this run has no calls, so there is nothing to show.")
+    if len(run.calls) > MOST:
+        raise UserError(f"the grid takes {MOST:,} calls, and this run has {len(run.calls):,}; %llm show shows it.")
+    return Feed.of(run.calls, run.wall_s)
+
+
+def _hear_while_a_cell_runs(comm: Any) -> None:
+    """ipykernel 7.4 hands a message to the thread that last published on its comm, which is the one that a running cell keeps busy. Here it goes where the browser sent it."""
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default
