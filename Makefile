@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 export PYTHONUTF8 = 1
 # A file's tests stay together, for they share what they set up. Tests that measure time are marked "alone" and run by themselves.
-PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+# Twice as many workers as cores: half of a test is waiting for a process, a kernel or a socket.
+PARALLEL = -n 4 --dist loadfile
 # Plain pip where uv is absent: slower, same result.
 PIP = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
