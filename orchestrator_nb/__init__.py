@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator_nb.errors import OrchestratorError, ProviderError, UserError
     from orchestrator_nb.messages import Image, Message, Text
     from orchestrator_nb.sessions import Session, session
+    from orchestrator_nb.widgets.grid import RunGrid as RunGrid
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,6 +39,7 @@ _HOME_OF = {
     "Message": "messages",
     "OrchestratorError": "errors",
     "ProviderError": "errors",
+    "RunGrid": "widgets.grid",
     "Session": "sessions",
     "Text": "messages",
     "UserError": "errors",

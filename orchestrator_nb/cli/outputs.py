@@ -2,7 +2,7 @@
 
 What may differ is on this list and nowhere else: memory addresses, our run ids, the simulator's port, seconds in our own displays, and the lines of ours that say where
 answers came from or will come from (a dry run's table and the line above a large grid), for a notebook saved while it was recorded says "live" there, and its replay
-"replayed". All else counts, a column that a cell prints too.
+"replayed". Widgets do not count, for a program that runs a notebook shows none, nor what hides their places. All else counts, a column that a cell prints too.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _FAILURE: Final = re.compile(r"(?:[\d,]+ )?(?:failed|cancelled|skipped)")
 _IN_HTML: Final = re.compile(r'(<div class="onb-summary"[^>]*>)([^<]*)')
 _SECONDS: Final = re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min|h)\b")
 _OURS: Final = 'class="onb-'
+_WIDGET: Final = "application/vnd.jupyter.widget-view+json"
+_BEFORE_A_WIDGET: Final = re.compile(r'<span class="onb-before-view"><style>[^<]*</style></span>')
 _ESTIMATE: Final = '<div class="onb-summary onb-estimate"'
 
 
@@ -54,7 +56,7 @@ def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield str(output["name"]), _joined(output["text"])
         elif output["output_type"] == "error":
             yield "error", f"{output['ename']}: {output['evalue']}"
-        elif _ESTIMATE not in _joined(output["data"].get("text/html", "")):
+        elif _WIDGET not in output["data"] and _ESTIMATE not in _joined(output["data"].get("text/html", "")):
             ours = _OURS in _joined(output["data"].get("text/html", ""))
             yield from ((name, _shown(name, data, ours)) for name, data in sorted(output["data"].items()))
 
@@ -66,7 +68,7 @@ def _joined(text: Any) -> str:
 def _shown(name: str, data: Any, ours: bool) -> str:
     if not isinstance(data, str | list):
         return canonical(data)
-    text = _joined(data)
+    text = _BEFORE_A_WIDGET.sub("", _joined(data)) if ours else _joined(data)
     if (
         not name.startswith(("text/", "image/svg")) and len(text) > _WIDTH
     ):  # a picture: whether it is the same is all there is to say

@@ -259,6 +259,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "simulate": _simulate,
     "runs": past.runs,
     "show": past.show,
+    "grid": past.grid,
     "cost": past.cost,
     "resume": past.resume,
     "conversations": talks.conversations,

@@ -159,6 +159,7 @@ _LONGER: Final[Mapping[str, Callable[[list[str], Known], Suggestions]]] = {
     "conversations": _conversations,
     "runs": _past({"": ("--days",), "--days": ()}),
     "show": _past({"": ("last",)}),
+    "grid": _past({"": ("last",)}),
     "cost": _past({"": ("--by",), "--by": ("model", "day", "run", "notebook")}),
     "resume": _past({"": ("last", "--errors", "--yes", "--max-cost")}),
 }

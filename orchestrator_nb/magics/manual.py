@@ -39,6 +39,11 @@ COMMANDS: Final = (
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
     Command("runs", "runs [--days N]", "the runs in the store, the newest first"),
     Command("show", "show [RUN]", "an earlier run as it was; RUN is its id, the beginning of one, or last"),
+    Command(
+        "grid",
+        "grid [RUN]",
+        "an earlier run as a grid: open, search and compare its answers, pin the best and rate them",
+    ),
     Command("cost", "cost [--by model|day|run|notebook]", "what was billed, possibly billed, and saved"),
     Command(
         "resume",

@@ -1,4 +1,4 @@
-"""``%llm runs | show | cost | resume``: what the store remembers. Tables come back as DataFrames."""
+"""``%llm runs | show | grid | cost | resume``: what the store remembers. Tables come back as DataFrames."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ def show(magics: Magics, words: Words) -> pd.DataFrame:
     run = magics.session.retold(words.read(_RUN).run)
     display(run, magics.shell)
     return frame(run)
+
+
+def grid(magics: Magics, words: Words) -> None:
+    """An earlier run as a grid to search, compare and rate in; in a terminal, its display."""
+    run = words.read(_RUN).run
+    if not hasattr(magics.shell, "kernel"):  # a terminal has no widgets, and need not load them
+        return display(magics.session.retold(run), magics.shell)
+    from orchestrator_nb.widgets import RunGrid  # ipywidgets and anywidget: only when a widget is wanted
+
+    return RunGrid(run, session=magics.session).show()
 
 
 def cost(magics: Magics, words: Words) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from orchestrator_nb.results import compare as comparing
 from orchestrator_nb.results.advice import advice
 
 if TYPE_CHECKING:  # brought when asked for, and they bring this module
+    from orchestrator_nb import RunGrid, Session
     from orchestrator_nb.chains.drawing import Drawing
     from orchestrator_nb.results.chain_outputs import Outputs
     from orchestrator_nb.results.chain_profile import Profile
@@ -56,6 +57,29 @@ class Answers:
         """Prompts x models side by side; repeats stacked, failures visible."""
         self._need("compare()", *comparing.NEEDS)
         return comparing.compare(self._frame)
+
+    def marked(self, session: Session | None = None) -> pd.DataFrame:
+        """The frame with how its answers were judged, as the columns ``best``, ``rating``, ``thumbs`` and ``note``; a name that is taken gets ``_mark`` behind it.
+
+        ``session`` is the notebook's own when none is given. Raises `StoreError`.
+        """
+        self._need("marked()", "run_id", "call_id")
+        from orchestrator_nb import session as the_notebooks  # sessions stand above
+        from orchestrator_nb.results.marked import marked
+
+        return marked(self._frame, (session or the_notebooks()).marks)
+
+    def grid(self) -> RunGrid:
+        """The answers as a grid to search, compare and rate in. Raises `UserError` when they are not of one run, `StoreError` when the store has it no more."""
+        self._need("grid()", "run_id", "call_id")
+        runs = self._frame["run_id"].dropna().unique()
+        if len(runs) != 1:
+            raise UserError(
+                f"df.llm.grid() shows the answers of one run, and these are of {len(runs):,}; filter by run_id."
+            )
+        from orchestrator_nb import RunGrid  # the widgets stand above: only when one is wanted
+
+        return RunGrid(str(runs[0]), calls=self._frame["call_id"].dropna())
 
     @property
     def errors(self) -> pd.DataFrame:

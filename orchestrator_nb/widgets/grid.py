@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from anywidget import AnyWidget
@@ -29,7 +30,7 @@ _MARKS: Final = ("best", "rating", "thumbs", "note")
 
 
 class RunGrid(AnyWidget):
-    """The run called ``run`` (an id, the beginning of one, ``last``, or a `Run`), to look at, compare and rate.
+    """The run called ``run`` (an id, the beginning of one, ``last``, or a `Run`), or of it only those ``calls``, by id, to look at, compare and rate.
 
     With a ``feed`` it is the grid of a run that goes on: ``stop`` ends that, and whoever feeds it calls `flush` now and then, and `end` at the end.
     """
@@ -42,11 +43,12 @@ class RunGrid(AnyWidget):
         run: Run | str = "last",
         *,
         session: Session | None = None,
+        calls: Iterable[str] | None = None,
         feed: Feed | None = None,
         stop: Callable[[], object] | None = None,
     ) -> None:
         self._session = session or sessions.session()
-        self._run = None if feed else run if isinstance(run, Run) else self._session.retold(run)
+        self._run = None if feed else _only(_run_of(run, self._session), calls)
         self._feed = feed or _feed_of(self._run)
         self._stop = stop
         self._turn = threading.RLock()
@@ -86,10 +88,10 @@ class RunGrid(AnyWidget):
             with self._turn:
                 self._tell(self._feed.tick())
 
-    def end(self, run: Run, calls: Iterable[Any] | None = None) -> None:
+    def end(self, run: Run) -> None:
         """The run has ended."""
         self._run, self._stop = run, None
-        self._feed.finish(list(run.calls if calls is None else calls), run.wall_s)
+        self._feed.finish(run.calls, run.wall_s)
         self.flush()
 
     # The browser's side
@@ -141,7 +143,9 @@ class RunGrid(AnyWidget):
         ids = {call.id: cell for cell in range(len(self._feed.items)) if (call := self._feed.call(cell))}
         runs = {call.rpartition("-")[0] for call in ids}
         marks = [one for run in runs for one in self._session.marks(run).items()]
-        told = [{"cell": ids[call], **{name: getattr(mark, name) for name in _MARKS}} for call, mark in marks if call in ids]
+        told = [
+            {"cell": ids[call], **{name: getattr(mark, name) for name in _MARKS}} for call, mark in marks if call in ids
+        ]
         self._tell({"kind": "marks", "marks": told})
 
     def _say(self, text: str, *, problem: bool = False) -> None:
@@ -150,6 +154,19 @@ class RunGrid(AnyWidget):
     def _tell(self, message: Mapping[str, Any] | None) -> None:
         if message is not None and self.comm is not None:
             self.send(message)
+
+
+def _run_of(run: Run | str, session: Session) -> Run:
+    if isinstance(run, Run):
+        return run
+    if (last := session.last) and run in ("last", last.id):
+        return last
+    return session.retold(run)
+
+
+def _only(run: Run, calls: Iterable[str] | None) -> Run:
+    wanted = None if calls is None else set(calls)
+    return run if wanted is None else replace(run, calls=tuple(call for call in run.calls if call.id in wanted))
 
 
 def _feed_of(run: Run | None) -> Feed:
@@ -161,6 +178,6 @@ def _feed_of(run: Run | None) -> Feed:
 
 
 def _hear_while_a_cell_runs(comm: Any) -> None:
-    """ipykernel 7.4 hands a message to the thread that last published on its comm, which is the one that a running cell keeps busy. Here it goes where the browser sent it."""
+    """Its messages go where the browser sent them. Since ipykernel 7.4 they would go to the thread that published last, which a running cell keeps busy."""
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _data, default: default

@@ -33,10 +33,10 @@ VIEWS: Final = 8
 """Places in which the same grid may be looked at; the oldest is forgotten."""
 
 STATES: Final = (
-    "queued", "asked", "thinking", "answering",
-    "live", "cached", "replayed", "simulated", "failed", "cancelled", "skipped", "over budget",
-)  # fmt: skip
-"""What a call may be doing, and how it may have ended; what it waits for is added as it comes up."""
+    *("queued", "asked", "thinking", "answering", "waiting", "retrying"),
+    *("live", "cached", "replayed", "simulated", "failed", "cancelled", "skipped", "over budget"),
+)
+"""What a call may be doing, and how it may have ended; why it waits is added as it comes up."""
 _QUEUED, _ASKED, _THINKING, _ANSWERING = range(4)
 _REASONS: Final = 60
 
@@ -171,9 +171,9 @@ class Feed:
     def _code(self, name: str) -> int:
         if name not in self._codes:
             if len(self._names) >= len(STATES) + _REASONS:
-                return self._code(name.partition(":")[0].partition(" (")[0])
+                return self._codes["retrying" if name.startswith("retrying") else "waiting"]
             self._codes[name] = len(self._names)
-            self._names.append(name)
+            self._names.append(cut(plain(name), 80))
         return self._codes[name]
 
     # What the browser gets
@@ -310,7 +310,11 @@ class Layout:
 
 
 def _column_name(step: str, model: str, repeat: int, turn: int, several: bool) -> str:
-    parts = [f"{step}: {model}" if step else model, f"no. {repeat + 1}" if several else "", f"({turn + 1})" if turn else ""]
+    parts = [
+        f"{step}: {model}" if step else model,
+        f"no. {repeat + 1}" if several else "",
+        f"({turn + 1})" if turn else "",
+    ]
     return plain(" ".join(filter(None, parts)))
 
 
@@ -320,7 +324,12 @@ def told_of(call: Call) -> dict[str, Any]:
     about: dict[str, Any] = {"text": answer.text if answer else "", "thinking": answer.thinking if answer else ""}
     if error is not None:
         about |= {"error": str(error), "todo": advice(error.kind)}
-    facts: dict[str, Any] = {"call": call.id, "attempts": call.attempts, "latency_s": call.latency_s, "ttft_s": call.ttft_s}
+    facts: dict[str, Any] = {
+        "call": call.id,
+        "attempts": call.attempts,
+        "latency_s": call.latency_s,
+        "ttft_s": call.ttft_s,
+    }
     if answer is not None:
         facts |= {
             "answered by": answer.model,
