@@ -41,6 +41,7 @@ from orchestrator_nb.forecast import LOOK, Lookup, forecast
 from orchestrator_nb.forms import NOTHING, Forms
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
+from orchestrator_nb.judging import Judging
 from orchestrator_nb.kernel.amounts import usd_of
 from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
@@ -52,6 +53,7 @@ from orchestrator_nb.keyless import Keyless
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.library import Library
 from orchestrator_nb.line import Line
+from orchestrator_nb.marks import Mark
 from orchestrator_nb.playing import Playing
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
@@ -107,6 +109,7 @@ class Session:
         self._tapes = Tapes(versions, self._keyless.held_by)
         self._history = History(lambda: self.config, self._clock, self._keyless.without)
         self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
+        self._judging = Judging(lambda: self._history.store, lambda: self.last)
         self.chains = Library(lambda: self.config)
         self.talks = Talks(self, self._clock, self._keyless)
 
@@ -545,6 +548,25 @@ class Session:
         from orchestrator_nb.results.past import costs_frame  # as above
 
         return costs_frame(self._history.costs(by), by)
+
+    def mark(
+        self,
+        call_id: str,
+        *,
+        best: bool | None = None,
+        rating: int | None = None,
+        thumbs: str | None = None,
+        note: str | None = None,
+    ) -> Mark:
+        """Judge an answer: ``best`` (of its prompt), ``rating`` 1 to 5, ``thumbs`` "up" or "down", ``note``. What is ``None`` stays; ``False``, ``0``
+        and ``""`` take away. Raises `UserError` for an unknown call and for what no mark can say, `StoreError`.
+        """
+        return self._judging.mark(call_id, best=best, rating=rating, thumbs=thumbs, note=note)
+
+    def marks(self, run: str = "last") -> Mapping[str, Mark]:
+        """By call id, how the answers of a run were judged; ``run`` as `show` takes it. Raises `StoreError`, `UserError`."""
+        last = self.last.id if self.last else None
+        return self._judging.of(last if run == "last" and last else run, lambda: self._history.find(run, last).id)
 
     def rest(self, run: str = "last", *, errors: bool = False) -> Plan:
         """What of an earlier run has no answer, ready to be asked; with ``errors``, what failed too. Raises `UserError` when there is nothing."""

@@ -73,9 +73,11 @@ def show(run: str, as_json: bool) -> None:
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of the screen.")
 def export(run: str, form: str, output: Path | None) -> None:
-    """Write an earlier run's rows as CSV or JSON Lines."""
+    """Write an earlier run's rows as CSV or JSON Lines; with your marks, if there are any."""
     with open_session() as session:
         frame = session.show(run)
+        if session.marks(run):
+            frame = frame.llm.marked(session)
     if output is None:
         _print(frame, form)
     else:

@@ -51,6 +51,7 @@ _SEALED: Final = {  # the seal, then what it is made of
     "settlements": "SELECT digest, attempt, payload FROM settlements",
     "days": "SELECT digest, day, usd, reserved FROM days",
     "turns": "SELECT digest, conversation, name, at, payload FROM turns",
+    "marks": "SELECT digest, run, number, turn, at, payload FROM marks",
     "reservations": "SELECT digest, id, day, at, owner, usd FROM reservations",
 }
 
@@ -178,6 +179,7 @@ _SHAPES: Final[dict[str, tuple[str, ...]]] = {  # as they stand in a page: a row
     "settlements": ("none", "text", "bytes"),
     "days": ("none", "text", "text", "bytes"),
     "turns": ("none", "text", "text", "number", "text", "bytes"),
+    "marks": ("none", "integer", "integer", "integer", "number", "text", "bytes"),
     "reservations": ("none", "integer", "number", "text", "text", "bytes"),
 }
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -226,6 +228,7 @@ def _proven(tables: dict[str, list[tuple[Any, ...]]]) -> dict[str, _Rows]:
         "settlements": lambda attempt, text, sealed: seal("settlements", attempt, text) == sealed,
         "days": lambda day, usd, reserved, sealed: seal("days", day, usd, reserved) == sealed,
         "turns": lambda _, talk, name, at, text, sealed: seal("turns", talk, name, at, text) == sealed,
+        "marks": lambda _, run, number, turn, at, text, sealed: seal("marks", run, number, turn, at, text) == sealed,
         "reservations": lambda number, day, at, owner, usd, sealed: (
             seal("reservations", number, day, at, owner, usd) == sealed
         ),

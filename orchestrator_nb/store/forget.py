@@ -16,6 +16,7 @@ _STEPS: Final = (
     "DELETE FROM days WHERE day < CAST(:before / 86400 AS INTEGER)",
     f"DELETE FROM settlements WHERE attempt IN (SELECT id FROM attempts WHERE run IN {_OLD})",
     f"DELETE FROM attempts WHERE run IN {_OLD}",
+    f"DELETE FROM marks WHERE run IN {_OLD}",
     f"DELETE FROM calls WHERE run IN {_OLD}",
     f"DELETE FROM items WHERE run IN {_OLD}",
     f"DELETE FROM ends WHERE run IN {_OLD}",

@@ -96,6 +96,17 @@ MIGRATIONS: Final = (
             "CREATE UNIQUE INDEX turns_of_conversation ON turns (conversation, name)",
         ),
     ),
+    Migration(
+        4,
+        "marks",
+        (
+            (
+                "CREATE TABLE marks (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, number INTEGER NOT NULL, turn INTEGER NOT NULL,"
+                " at REAL NOT NULL, payload TEXT NOT NULL, digest BLOB NOT NULL)"
+            ),
+            "CREATE UNIQUE INDEX marks_of_run ON marks (run, number)",
+        ),
+    ),
 )
 
 

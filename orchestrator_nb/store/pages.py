@@ -88,7 +88,9 @@ def _value(payload: bytes, kind: int, at: int) -> tuple[Any, int]:
         raise ValueError("no kind of column")
     length = (kind - 12) // 2
     piece = _piece(payload, at, length)
-    return (piece.decode() if kind % 2 else piece), at + length
+    if kind % 2:  # a damaged text is no reason to lose what else the row tells, such as a question's key
+        return piece.decode(errors="replace"), at + length
+    return piece, at + length
 
 
 def _piece(payload: bytes, at: int, length: int) -> bytes:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import warm
 
@@ -39,6 +40,11 @@ def test_runs_are_listed_shown_and_exported(home, tmp_path):
     out = tmp_path / "rows.csv"
     assert onb(home, "runs", "export", "-o", str(out)).returncode == 0
     assert out.read_text().startswith("run_id,call_id,")
+    assert ",note" not in out.read_text()
+    with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": str(home)}) as session:
+        session.mark(rows[1]["call_id"], best=True, note="=1+1")
+    onb(home, "runs", "export", "-o", str(out))
+    assert pd.read_csv(out)[["best", "note"]].fillna("").to_numpy().tolist() == [[False, ""], [True, "=1+1"]]
 
 
 def test_the_file_is_found_checked_shrunk_and_saved(home, tmp_path):

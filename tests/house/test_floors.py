@@ -29,6 +29,7 @@ FLOORS = [
         "forms",
         "types",
         "runs",
+        "marks",
         "source",
     },  # values
     {"config", "vault", "store", "providers", "pricing", "structured"},  # one outside thing each
@@ -42,6 +43,7 @@ FLOORS = [
         "estimates",
         "forecast",
         "history",
+        "judging",
         "retold",
         "keyring",
         "vaulted",

@@ -122,7 +122,7 @@ def test_a_sound_store_checks_clean(path, sound):
     assert report.is_sound
     assert report.whole == {
         "requests": SIZE, "runs": 1, "ends": 1, "items": SIZE, "answers": SIZE, "calls": SIZE, "attempts": SIZE, "settlements": SIZE,
-        "days": 0, "reservations": 0, "turns": 0,
+        "days": 0, "reservations": 0, "turns": 0, "marks": 0,
     }  # fmt: skip
     assert path.read_bytes() == sound
 
