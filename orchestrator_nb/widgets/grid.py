@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any, Final
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
 
 from anywidget import AnyWidget
 
 from orchestrator_nb import sessions
 from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.marks import MARKS, Mark
 from orchestrator_nb.results.view import view
 from orchestrator_nb.runs import Run
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.grid_feed import MOST, Feed
-
-_MARKS: Final = ("best", "rating", "thumbs", "note")
 
 
 class RunGrid(AnyWidget):
@@ -133,19 +133,17 @@ class RunGrid(AnyWidget):
         call = self._feed.call(cell)
         if call is None:
             raise UserError("only what has ended can be rated; wait for this answer.")
-        self._session.mark(call.id, **{name: given[name] for name in _MARKS if name in given})
+        self._session.mark(call.id, **{name: given[name] or False for name in MARKS if name in given})
         self._tell_marks()
 
     def _tell_marks(self) -> None:
-        """What was said of the run's answers so far."""
-        if not hasattr(self._session, "marks"):
-            return
+        """How the answers were judged so far."""
         ids = {call.id: cell for cell in range(len(self._feed.items)) if (call := self._feed.call(cell))}
-        runs = {call.rpartition("-")[0] for call in ids}
-        marks = [one for run in runs for one in self._session.marks(run).items()]
-        told = [
-            {"cell": ids[call], **{name: getattr(mark, name) for name in _MARKS}} for call, mark in marks if call in ids
-        ]
+        marks: dict[str, Mark] = {}
+        for run in {call.rpartition("-")[0] for call in ids}:
+            with suppress(UserError):  # a run that the store does not have
+                marks |= self._session.marks(run)
+        told = [{"cell": cell, **asdict(mark)} for call, cell in ids.items() if (mark := marks.get(call))]
         self._tell({"kind": "marks", "marks": told})
 
     def _say(self, text: str, *, problem: bool = False) -> None:

@@ -1,11 +1,13 @@
 /** What is known of a run, in plain lists, and in which order its rows are shown. Nothing here touches the page. */
 
 export interface Mark {
-  best: boolean | null;
+  best: boolean;
   rating: number | null;
   thumbs: "up" | "down" | null;
   note: string | null;
 }
+/** What is to be changed; `false`, 0 and "" take away. */
+export type Change = { best?: boolean; rating?: number; thumbs?: "up" | "down" | ""; note?: string };
 export interface Totals {
   t: number;
   done: number;
@@ -53,7 +55,7 @@ export function kind(state: string): "queued" | "running" | "answered" | "failed
 
 export const over = (state: string) => ["answered", "failed"].includes(kind(state));
 
-const NO_MARK: Mark = { best: null, rating: null, thumbs: null, note: null };
+const NO_MARK: Mark = { best: false, rating: null, thumbs: null, note: null };
 
 export class Data {
   columns: string[] = [];

@@ -1,7 +1,7 @@
 /** One cell opened: all of its text, what it was asked, how it went, and what one thinks of it. */
 import { button, fresh, h } from "../lib/dom";
 import { count, seconds, usd } from "../lib/say";
-import type { Mark } from "./data";
+import type { Change, Mark } from "./data";
 
 export interface Full {
   kind: "full";
@@ -19,7 +19,6 @@ export interface Full {
   todo?: string;
   facts?: Record<string, string | number>;
 }
-export type Change = Partial<Mark>;
 
 const SHOWN: Record<string, (value: number) => string> = {
   latency_s: seconds,
@@ -47,20 +46,20 @@ export class Detail {
   private readonly thinking = folded("Thinking");
   private readonly facts = h("p", { class: "onb-faint" });
   private readonly rating: HTMLButtonElement[] = [1, 2, 3, 4, 5].map((stars) =>
-    button(String(stars), () => this.mark({ rating: this.marked.rating === stars ? null : stars }), {
+    button(String(stars), () => this.mark({ rating: this.marked.rating === stars ? 0 : stars }), {
       "aria-label": `${stars} of 5`,
     }),
   );
   private readonly best = button("★ Best of its row", () => this.mark({ best: !this.marked.best }));
-  private readonly up = button("▲", () => this.mark({ thumbs: this.marked.thumbs === "up" ? null : "up" }), {
+  private readonly up = button("▲", () => this.mark({ thumbs: this.marked.thumbs === "up" ? "" : "up" }), {
     "aria-label": "Thumbs up",
   });
-  private readonly down = button("▼", () => this.mark({ thumbs: this.marked.thumbs === "down" ? null : "down" }), {
+  private readonly down = button("▼", () => this.mark({ thumbs: this.marked.thumbs === "down" ? "" : "down" }), {
     "aria-label": "Thumbs down",
   });
   private readonly note = h("input", { id: fresh("note"), maxlength: 2000, autocomplete: "off" });
   private readonly rate: HTMLElement;
-  private marked: Mark = { best: null, rating: null, thumbs: null, note: null };
+  private marked: Mark = { best: false, rating: null, thumbs: null, note: null };
   private noted = "";
 
   constructor(
@@ -80,7 +79,7 @@ export class Detail {
     form.append(h("button", { type: "submit", class: "onb-button" }, "Save note"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.mark({ note: this.note.value.trim() || null });
+      this.mark({ note: this.note.value.trim() });
     });
     this.rate = h("div", { class: "onb-row" }, this.best, stars, thumbs, form);
     this.element.append(
@@ -142,7 +141,7 @@ export class Detail {
   marks(mark: Mark): void {
     this.marked = mark;
     this.rating.map((one, at) => press(one, mark.rating === at + 1));
-    press(this.best, mark.best === true);
+    press(this.best, mark.best);
     press(this.up, mark.thumbs === "up");
     press(this.down, mark.thumbs === "down");
     if (this.note.value === this.noted) this.note.value = mark.note ?? "";

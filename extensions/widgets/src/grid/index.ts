@@ -3,8 +3,8 @@ import type { AnyModel, Initialize, Render } from "@anywidget/types";
 import { button, fresh, h, root, Said } from "../lib/dom";
 import { whenGone } from "../lib/host";
 import { count, span, usd } from "../lib/say";
-import { Data, type GridMessage, type Mark, type Only, type Order, type TickMessage } from "./data";
-import { type Change, Detail, type Full } from "./detail";
+import { type Change, Data, type GridMessage, type Mark, type Only, type Order, type TickMessage } from "./data";
+import { Detail, type Full } from "./detail";
 import { Table } from "./table";
 import { Versus } from "./versus";
 
@@ -55,6 +55,7 @@ class Grid {
   private readonly only = choice(ONLY);
   private readonly by = choice(ORDERS);
   private readonly column = h("select", { id: fresh("column") });
+  private readonly of = labelled("of", this.column);
   private readonly shown = h("span", { class: "onb-faint", role: "status" });
   private readonly table = new Table(this.data, {
     open: (place) => this.open(place),
@@ -83,7 +84,7 @@ class Grid {
     const head = h("div", { class: "onb-row" }, this.title, this.cancel);
     const bar = h("div", { class: "onb-row onb-bar" }, this.bar, this.money, this.left);
     const tools = h("div", { class: "onb-row onb-bar" }, this.search);
-    tools.append(labelled("show", this.only), labelled("sort", this.by), labelled("of", this.column), this.shown);
+    tools.append(labelled("show", this.only), labelled("sort", this.by), this.of, this.shown);
     const help = h("p", { class: "onb-faint onb-keys" }, HELP);
     this.box.append(
       head,
@@ -169,7 +170,7 @@ class Grid {
     clearInterval(this.clock);
     this.clock = undefined;
     if (!this.cancel.hidden) {
-      this.said.say("The run has ended: open, compare and rate the answers as long as this kernel lives.");
+      this.said.say("The run has ended: its answers can be opened, compared and rated as long as this kernel lives.");
       this.arrange();
     }
     this.cancel.hidden = true;
@@ -214,7 +215,7 @@ class Grid {
 
   private arrange(): void {
     const by = this.by.value as Order;
-    this.column.disabled = by === "prompt";
+    this.of.hidden = by === "prompt";
     const order = this.data.order(by, Number(this.column.value) || 0, this.only.value as Only, this.found);
     this.table.arrange(order);
     this.shown.textContent =
@@ -260,9 +261,9 @@ class Grid {
     if (key === "Enter") this.open(place);
     else if (key === "d" || key === "D") this.compare(place);
     else if (key === "b" || key === "B") this.mark(place, { best: !mark.best });
-    else if (/^[1-5]$/.test(key)) this.mark(place, { rating: mark.rating === Number(key) ? null : Number(key) });
-    else if (key === "+") this.mark(place, { thumbs: mark.thumbs === "up" ? null : "up" });
-    else if (key === "-") this.mark(place, { thumbs: mark.thumbs === "down" ? null : "down" });
+    else if (/^[1-5]$/.test(key)) this.mark(place, { rating: mark.rating === Number(key) ? 0 : Number(key) });
+    else if (key === "+") this.mark(place, { thumbs: mark.thumbs === "up" ? "" : "up" });
+    else if (key === "-") this.mark(place, { thumbs: mark.thumbs === "down" ? "" : "down" });
     else return false;
     return true;
   }

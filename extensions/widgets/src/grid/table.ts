@@ -4,7 +4,7 @@ import { seconds, usd } from "../lib/say";
 import { type Cell, type Data, kind, type Mark, over } from "./data";
 
 /** In the size of the letters, so that a larger font has larger cells. */
-const SIZES = { head: 12, column: 17, top: 2.4, row: 6.6, most: 38 };
+const SIZES = { head: 12, column: 14, top: 2.4, row: 6.6, most: 31 };
 /** Rows and columns beyond the edge that are drawn too, so that scrolling shows no gaps. */
 const SPARE = 1;
 /** Characters of a text that streams; of a longer one the end is shown. */
