@@ -9,7 +9,7 @@ import * as esbuild from "esbuild";
 
 const HERE = import.meta.dirname;
 const STATIC = join(HERE, "../../orchestrator_nb/widgets/static");
-const WIDGETS = ["grid", "picker", "vault"];
+const WIDGETS = ["editor", "grid", "picker", "vault"];
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const wanted = named.length ? named : WIDGETS;
 
@@ -41,16 +41,37 @@ async function bundles() {
     target: ["es2022", "chrome111", "firefox121", "safari16.4"],
     minify: true,
     charset: "utf8",
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"production"' },
     legalComments: "inline",
     outdir: "out",
     write: false,
+    metafile: true,
   });
-  return built.outputFiles.map(({ path, text }) => [relative(join(HERE, "out"), path), text]);
+  const code = built.outputFiles.map(({ path, text }) => [relative(join(HERE, "out"), path), text]);
+  return [...code, ...Object.entries(built.metafile.outputs).flatMap(([path, made]) => notices(path, made))];
+}
+
+/** The licences of the packages that are in a script, for whoever gets it: most bundles say nothing of them. */
+function notices(path, { inputs }) {
+  const packages = Object.keys(inputs).flatMap(
+    (input) => input.match(/^node_modules\/((?:@[^/]+\/)?[^/]+)\//)?.[1] ?? [],
+  );
+  if (!path.endsWith(".js") || !packages.length) return [];
+  const texts = [...new Set(packages)].sort().map((name) => {
+    const folder = join(HERE, "node_modules", name);
+    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one));
+    if (!file) throw new Error(`${name} says no licence`);
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+  });
+  const [, widget] = path.split("/");
+  return [[join(widget, "licenses.txt"), texts.join(`\n${"-".repeat(80)}\n\n`).replaceAll("\r\n", "\n")]];
 }
 
 const files = (await bundles()).map(([path, text]) => {
   const [widget] = path.split(sep);
-  return [path.endsWith(".css") ? `${widget}.css` : `${widget}.js`, text];
+  return [`${widget}.${path.endsWith(".css") ? "css" : path.endsWith(".txt") ? "licenses.txt" : "js"}`, text];
 });
 if (!named.length) files.push(["built.json", `${JSON.stringify({ sources: digest() }, null, 2)}\n`]);
 
