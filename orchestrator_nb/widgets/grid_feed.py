@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -76,7 +77,7 @@ class Feed:
         self._views: dict[str, frozenset[int]] = {}
         self._sent: dict[int, int] = {}
         self._money: dict[str, float] = {}
-        self.done = 0
+        self._ended: Counter[str] = Counter()
         self.wall_s: float | None = None
         self._ends = False
 
@@ -144,8 +145,10 @@ class Feed:
         if cell.call is call:
             return
         if cell.call is None:
-            self.done += 1
             self._pay(call)
+        else:
+            self._ended[outcome(cell.call)] -= 1
+        self._ended[outcome(call)] += 1
         cell.call, cell.pieces, cell.thoughts = call, [], []
         self._anew(number)
         self._enter(number, self._code(outcome(call)))
@@ -245,7 +248,7 @@ class Feed:
     def _totals(self) -> dict[str, Any]:
         over = self.wall_s is not None
         spent_s = self.wall_s if self.wall_s is not None else self._now() - self._start
-        return {"t": round(spent_s, 2), "done": self.done, "money": dict(self._money), "over": over}
+        return {"t": round(spent_s, 2), "ended": +self._ended, "money": dict(self._money), "over": over}
 
     def _states(self, numbers: Iterable[int]) -> list[Any]:
         """Five values for each: place, state, seconds of its beginning (while it runs) or that it took, USD, time to the first text."""
@@ -295,7 +298,11 @@ class Layout:
     def told(self) -> dict[str, Any]:
         """As the browser gets it; ``at`` is the row and the column of each place."""
         several = len({repeat for _, _, repeat, _ in self._columns}) > 1
-        return {"columns": [_column_name(*key, several) for key in self._columns], "rows": self._heads, "at": self._at}
+        names = _short_names({model for _, model, _, _ in self._columns})
+        columns = [
+            _column_name(step, names[model], repeat, turn, several) for step, model, repeat, turn in self._columns
+        ]
+        return {"columns": columns, "rows": self._heads, "at": self._at}
 
     def _row(self, item: Item) -> int:
         if item.row not in self._rows:
@@ -307,6 +314,12 @@ class Layout:
         """``turn`` counts the calls of a chain that stand in the same place."""
         key = str(item.at.get("step", "")), item.request.model.ref, item.repeat, turn
         return self._columns.setdefault(key, len(self._columns))
+
+
+def _short_names(refs: set[str]) -> dict[str, str]:
+    """Models without their vendors, where that leaves them different."""
+    short = {ref: ref.partition("/")[2] or ref for ref in refs}
+    return short if len(set(short.values())) == len(refs) else {ref: ref for ref in refs}
 
 
 def _column_name(step: str, model: str, repeat: int, turn: int, several: bool) -> str:

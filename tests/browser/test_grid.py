@@ -20,8 +20,8 @@ rows = [{{"p": f"case{{number}}z {{hostile[number]}}"}} for number in range(len(
 slow = [{{"p": f"How is the sea, day {{number}}?"}} for number in range(100)]
 session().simulator.say("How is the sea", "slow " * 400)
 """
-RUN = "%%llm found << sonnet flash haiku --over rows --max-parallel 60\n{{ p }}"
-STOPPED = "%%time\n%%llm stopped << sonnet flash haiku --over slow --max-parallel 4 --max-cost 5\n{{ p }}"  # blocks
+RUN = "%%llm found << flash haiku --over rows --max-parallel 60\n{{ p }}"
+STOPPED = "%%time\n%%llm stopped << flash haiku --over slow --max-parallel 4 --max-cost 5\n{{ p }}"  # blocks
 MARKED = "marked = found.llm.marked()\nprint(marked.loc[marked.rating.notna(), ['best', 'rating', 'thumbs', 'note']].to_dict('records'))"
 
 
@@ -58,18 +58,18 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     assert "of $5.00" in grids.nth(1).inner_text()
 
     table = grid.get_by_role("grid")
-    grid.get_by_text(f"{3 * len(hostile)} of {3 * len(hostile)} calls, ended").wait_for()
+    grid.get_by_text(f"{2 * len(hostile)} of {2 * len(hostile)} calls, ended").wait_for()
     assert grid.get_by_role("gridcell").count() < 40  # only what is in sight
     table.focus()
-    pressed(page, "ArrowDown", "ArrowRight", "Enter")
+    pressed(page, "ArrowDown", "Enter")
     detail = grid.get_by_role("region", name="One answer")
     detail.get_by_text("lamp 1 turned").wait_for()
     assert hostile[1] in detail.inner_text()
     pressed(page, "Escape", "4", "b", "+")
-    cell(grid, 1, 1).get_by_role("img", name="pinned as the best, rated 4 of 5, thumbs up").wait_for()
+    cell(grid, 1, 0).get_by_role("img", name="pinned as the best, rated 4 of 5, thumbs up").wait_for()
     pressed(page, "ArrowRight", "b")
-    cell(grid, 1, 2).get_by_role("img", name="pinned as the best").wait_for()
-    cell(grid, 1, 1).get_by_role("img", name="rated 4 of 5, thumbs up", exact=True).wait_for()
+    cell(grid, 1, 1).get_by_role("img", name="pinned as the best").wait_for()
+    cell(grid, 1, 0).get_by_role("img", name="rated 4 of 5, thumbs up", exact=True).wait_for()
     pressed(page, "d", "Control+End", "d")
     grid.locator("ins").first.wait_for()
     notebook.shoot("grid-compared")
@@ -77,10 +77,10 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     assert len(notebook.sources()) == 4  # no letter reached the notebook's shortcuts
     grid.get_by_role("searchbox").fill("LAMP 1 turned")
     grid.get_by_text(f"1 of {len(hostile)} prompts").wait_for()
-    cell(grid, 0, 1).click()
+    cell(grid, 0, 0).click()
     detail.get_by_label("Note").fill("dull <b>but</b> true")
     page.keyboard.press("Enter")
-    cell(grid, 0, 1).get_by_role("img", name="note: dull <b>but</b> true").wait_for()
+    cell(grid, 0, 0).get_by_role("img", name="note: dull <b>but</b> true").wait_for()
     found = {"light": serious(page, ".onb-grid")}
     notebook.shoot("grid-opened")
     grid.get_by_role("searchbox").fill("")

@@ -156,7 +156,7 @@ def test_repeats_and_calls_that_share_a_place_get_columns_of_their_own(session, 
 def test_a_finished_run_is_looked_at_searched_and_opened(grid, run):
     sent = hear(grid, "ready")
     assert sent[0]["kind"] == "grid"
-    assert (sent[0]["over"], sent[0]["done"], sent[0]["stoppable"]) == (True, 4, False)
+    assert (sent[0]["over"], sent[0]["ended"], sent[0]["stoppable"]) == (True, {"simulated": 4}, False)
     [tick] = hear(grid, "watch", view="a", cells=[0, 2, 99, -1, "x"])
     assert texts(tick, "r") == {0: "one two three", 2: "one 2 three"}
     assert hear(grid, "find", text="ONE 2")[0]["cells"] == [2, 3]

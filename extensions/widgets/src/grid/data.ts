@@ -10,7 +10,8 @@ export interface Mark {
 export type Change = { best?: boolean; rating?: number; thumbs?: "up" | "down" | ""; note?: string };
 export interface Totals {
   t: number;
-  done: number;
+  /** How many calls ended how. */
+  ended: Record<string, number>;
   money: Record<string, number>;
   over: boolean;
 }
@@ -61,7 +62,7 @@ export class Data {
   columns: string[] = [];
   rows: string[] = [];
   cells: Cell[] = [];
-  totals: Totals = { t: 0, done: 0, money: {}, over: false };
+  totals: Totals = { t: 0, ended: {}, money: {}, over: false };
   budget: number | null = null;
   /** By row and column, the place of the call that stands there. */
   private places = new Map<number, number>();

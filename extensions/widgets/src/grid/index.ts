@@ -3,7 +3,7 @@ import type { AnyModel, Initialize, Render } from "@anywidget/types";
 import { button, fresh, h, root, Said } from "../lib/dom";
 import { whenGone } from "../lib/host";
 import { count, span, usd } from "../lib/say";
-import { type Change, Data, type GridMessage, type Mark, type Only, type Order, type TickMessage } from "./data";
+import { type Change, Data, type GridMessage, kind, type Mark, type Only, type Order, type TickMessage } from "./data";
 import { Detail, type Full } from "./detail";
 import { Table } from "./table";
 import { Versus } from "./versus";
@@ -155,9 +155,14 @@ class Grid {
   }
 
   private progress(): void {
-    const { done, t, money, over } = this.data.totals;
+    const { ended, t, money, over } = this.data.totals;
     const total = this.data.cells.length;
-    this.title.textContent = `${done.toLocaleString("en")} of ${count(total, "call")}${over ? ", ended" : ""}`;
+    const done = Object.values(ended).reduce((sum, one) => sum + one, 0);
+    const wrong = Object.entries(ended).filter(([state]) => kind(state) === "failed");
+    const told = [over ? "ended" : "", ...wrong.map(([state, number]) => `${number.toLocaleString("en")} ${state}`)];
+    this.title.textContent = [`${done.toLocaleString("en")} of ${count(total, "call")}`, ...told]
+      .filter(Boolean)
+      .join(", ");
     this.bar.max = total;
     this.bar.value = done;
     this.money.textContent = spent(money, this.data.budget);

@@ -199,6 +199,10 @@ export class Table {
     const wanted = new Set(rows.map((at) => this.order[at] ?? -1));
     for (const [row, view] of this.rows) if (!wanted.has(row)) this.drop(row, view);
     for (const at of rows) this.drawRow(at, columns, size);
+    arranged(
+      this.body,
+      rows.map((at) => this.rows.get(this.order[at] ?? -1)?.element),
+    );
     this.point();
     this.tell();
   }
@@ -225,7 +229,6 @@ export class Table {
 
   private drawTop(columns: number[], size: { head: number; column: number; top: number }): void {
     this.corner.style.width = `${size.head}px`;
-    if (!this.corner.isConnected) this.top.append(this.corner);
     for (const [column, head] of this.heads) {
       if (columns.includes(column)) continue;
       head.remove();
@@ -237,9 +240,9 @@ export class Table {
       if (head.textContent !== name) head.textContent = head.title = name;
       head.setAttribute("aria-colindex", String(column + 2));
       place(head, size.head + column * size.column, size.column);
-      if (!head.isConnected) this.top.append(head);
       this.heads.set(column, head);
     }
+    arranged(this.top, [this.corner, ...columns.map((column) => this.heads.get(column))]);
   }
 
   private drawRow(at: number, columns: number[], size: { head: number; column: number; row: number }): void {
@@ -263,21 +266,20 @@ export class Table {
         cell = new CellView(number);
         cell.element.setAttribute("aria-colindex", String(column + 2));
         view.cells.set(column, cell);
-        view.element.append(cell.element);
         this.shown.set(number, cell);
         this.fill(number);
       }
       place(cell.element, size.head + column * size.column, size.column);
     }
+    arranged(view.element, [view.head, ...columns.map((column) => view.cells.get(column)?.element)]);
   }
 
   private makeRow(row: number): RowView {
     const prompt = this.data.rows[row] ?? "";
     const head = h("div", { role: "rowheader", class: "onb-row-head", "aria-colindex": 1, title: prompt, dir: "auto" });
     head.append(h("span", { class: "onb-faint" }, `${row + 1} `), prompt);
-    const view = { element: h("div", { role: "row", class: "onb-grid-row" }, head), head, cells: new Map() };
+    const view = { element: h("div", { role: "row", class: "onb-grid-row" }), head, cells: new Map() };
     this.rows.set(row, view);
-    this.body.append(view.element);
     return view;
   }
 
@@ -363,6 +365,16 @@ export class Table {
     this.at = { row: this.order.indexOf(cell.row), column: cell.column };
     this.point();
     if (!getSelection()?.toString()) this.acts.open(found[0]);
+  }
+}
+
+/** In the page in the order in which they are seen, which is the one that is read out. Nothing is moved that stands right. */
+function arranged(parent: HTMLElement, wanted: (HTMLElement | undefined)[]): void {
+  let next = parent.firstElementChild;
+  for (const one of wanted) {
+    if (!one) continue;
+    if (one === next) next = one.nextElementSibling;
+    else parent.insertBefore(one, next);
   }
 }
 
