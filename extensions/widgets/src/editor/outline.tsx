@@ -13,7 +13,7 @@ export function Outline({ chain }: { chain: Chain }): ReactNode {
   const stop = stepOf(chain, path)?.path ?? chain.graph.nodes[0]?.path;
   const pressed = (event: KeyboardEvent) => {
     const all = [...(box.current?.querySelectorAll<HTMLButtonElement>("button") ?? [])];
-    const here = all.indexOf(document.activeElement as HTMLButtonElement);
+    const here = all.indexOf((event.target as HTMLElement).closest("button") as HTMLButtonElement);
     const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: all.length - 1 }[event.key];
     const step = stepOf(chain, all[here]?.dataset.path ?? null);
     if (step && event.key === "Delete") desk.remove(step);

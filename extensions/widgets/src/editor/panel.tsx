@@ -359,7 +359,7 @@ export function Palette({ chain, terms, path }: { chain: Chain; terms: Terms; pa
         <label htmlFor={id}>Where</label>
         <select id={id} ref={where} key={path ?? ""}>
           {all.map((gap, index) => (
-            <option key={JSON.stringify([gap.place, gap.at])} value={index}>
+            <option key={gap.label} value={index}>
               {gap.label}
             </option>
           ))}
