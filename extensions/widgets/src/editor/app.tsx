@@ -269,8 +269,9 @@ function Problems({ all, jump }: { all: Problem[]; jump: (problem: Problem) => v
   return (
     <section className="onb-problems" aria-label="Problems">
       <ul>
-        {all.map((one) => (
-          <li key={`${one.line}:${one.column}:${one.message}`}>
+        {all.map((one, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: two may say the same of one place
+          <li key={index}>
             <button type="button" onClick={() => jump(one)}>
               <span className="onb-faint">
                 line {one.line}

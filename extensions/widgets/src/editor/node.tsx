@@ -3,7 +3,7 @@ import { Handle, type NodeProps, Position } from "@xyflow/react";
 import { memo, type ReactNode } from "react";
 import { useDesk } from "./context";
 import type { Drawn } from "./drawn";
-import { figures, glyph, marked, progress, sign, told } from "./signs";
+import { figures, glyph, marked, progress, sign } from "./signs";
 import { useStore } from "./store";
 
 export const StepNode = memo(function StepNode({ data: { step, role } }: NodeProps<Drawn>): ReactNode {
@@ -22,12 +22,16 @@ export const StepNode = memo(function StepNode({ data: { step, role } }: NodePro
         data-path={step.path}
         tabIndex={-1}
         aria-pressed={here}
-        aria-label={told(step, role, state)}
       >
         {role && <span className="onb-role">{role}</span>}
         <span className="onb-title">
           <span aria-hidden="true">{glyph(step.kind)}</span> {step.title}
-          {step.problems > 0 && <span className="onb-badge">⚠ {step.problems}</span>}
+          {step.problems > 0 && (
+            <span className="onb-badge">
+              <span aria-hidden="true">⚠</span> {step.problems}
+              <span className="onb-unseen"> {step.problems === 1 ? "problem" : "problems"}</span>
+            </span>
+          )}
         </span>
         {step.lines.map((line, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a line is known by its place

@@ -171,6 +171,13 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
       >
         <Controls showInteractive={false} />
       </ReactFlow>
+      {!chain.graph.nodes.length && (
+        <p className="onb-empty">
+          {chain.problems.length
+            ? "The steps cannot be read; the problems below say why."
+            : "There is no step yet; add one above."}
+        </p>
+      )}
     </div>
   );
 }

@@ -64,7 +64,7 @@ export function gaps(chain: Chain, step: Step | undefined): Gap[] {
 
 function end(chain: Chain, place: Place): { place: Place; at: number } {
   const list = at(chain.value, place);
-  return { place, at: Array.isArray(list) ? list.length : 0 };
+  return { place, at: Array.isArray(list) ? list.length : isMap(list) ? 1 : 0 }; // a branch of one step becomes a list
 }
 
 /** Every list in which steps stand, to move one there; not those inside itself. */

@@ -1,6 +1,6 @@
 /** How far a step is, as a sign and in words: never by colour alone. */
 import { seconds, usd } from "../lib/say";
-import type { State, Step } from "./wire";
+import type { State } from "./wire";
 
 const SIGNS: Record<State["state"], string> = {
   waiting: "○",
@@ -49,19 +49,4 @@ export function marked(mark: string): string {
   if (/^(for )?each\b/.test(mark)) return `≡ ${mark}`;
   if (/\bturns?\b/.test(mark)) return `↻ ${mark}`;
   return mark;
-}
-
-/** All of a step in one sentence, for who hears it. */
-export function told(step: Step, role: string, state: State | undefined): string {
-  return [
-    step.title,
-    role,
-    step.kind,
-    ...step.lines,
-    ...step.marks,
-    step.problems ? `${step.problems} problem${step.problems === 1 ? "" : "s"}` : "",
-    state ? `${progress(state)} ${figures(state)}` : "",
-  ]
-    .filter(Boolean)
-    .join(", ");
 }

@@ -63,8 +63,9 @@ export function Source({ chain }: { chain: Chain }): ReactNode {
       )}
       {chain.problems.length > 0 && (
         <ul className="onb-lines" aria-label="Problems by line">
-          {chain.problems.map((one) => (
-            <li key={`${one.line}:${one.column}:${one.message}`}>
+          {chain.problems.map((one, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: two may say the same of one place
+            <li key={index}>
               <button type="button" className="onb-button" onClick={() => go(one.line)}>
                 Line {one.line}
               </button>{" "}

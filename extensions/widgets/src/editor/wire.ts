@@ -198,7 +198,7 @@ export class Wire {
         this.change({ chain: message, exists: null });
         break;
       case "live":
-        this.live.set(message.states);
+        this.live.set(kept(this.live.value, message.states));
         if (this.known.value.running === message.ended) this.change({ running: !message.ended });
         break;
       case "exists":
@@ -211,4 +211,13 @@ export class Wire {
         this.say(message.text, message.problem);
     }
   }
+}
+
+/** The new states; those that are as before are the same objects, and their steps are not drawn anew. */
+function kept(old: Record<string, State>, states: Record<string, State>): Record<string, State> {
+  const pairs = Object.entries(states).map(([path, state]) => {
+    const before = old[path];
+    return [path, before && JSON.stringify(before) === JSON.stringify(state) ? before : state] as const;
+  });
+  return Object.fromEntries(pairs);
 }
