@@ -9,6 +9,8 @@ export PYTHONUTF8 = 1
 # A file's tests stay together, for they share what they set up. Tests that measure time are marked "alone" and run by themselves.
 # Twice as many workers as cores: half of a test is waiting for a process, a kernel or a socket.
 PARALLEL = -n 4 --dist loadfile
+# One JupyterLab and one browser each.
+BROWSERS = -n 2 --dist loadfile
 # Plain pip where uv is absent: slower, same result.
 PIP = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
@@ -42,7 +44,7 @@ test: $(VENV)/.ready browser-ready lint types  ## every test: fast parts first, 
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "slow and not browser and not soak and not alone"
 	$(BIN)/python -m pytest -q -m "alone and not soak"
 	$(BIN)/python -m pytest -q --nbmake --nbmake-kernel=python3 notebooks
-	$(BIN)/python -m pytest -q -m "browser and not soak"
+	$(BIN)/python -m pytest -q $(BROWSERS) -m "browser and not soak" tests/browser
 
 test-fast: $(VENV)/.ready  ## the parts of a few seconds each
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not soak and not alone"
@@ -88,7 +90,7 @@ browser-ready:
 	  else echo "The browser tests need Chromium: apt-get install chromium (or set ORCHESTRATOR_NB_NO_BROWSER=1)."; fi; }
 
 browser: $(VENV)/.ready browser-ready  ## drive JupyterLab in Chromium
-	$(BIN)/python -m pytest -q -m browser
+	$(BIN)/python -m pytest -q $(BROWSERS) -m "browser and not soak" tests/browser
 
 bench: $(VENV)/.ready  ## ratios to raw aiohttp and to other clients, side by side
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""One Lab server per module, one browser page per test."""
+"""One Lab server and browser for all modules, cleared before each; one browser page per module."""
 
 import os
 import sys
@@ -21,16 +21,28 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="ORCHESTRATOR_NB_NO_BROWSER=1"))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
+@pytest.fixture(scope="package")
+def lab_server(tmp_path_factory):
     lab.chromium()  # without a browser, fail with its sentence before anything is started
     with lab.serve(tmp_path_factory.mktemp("lab")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def browser_page():
-    with lab.browse() as page:
+def server(lab_server):
+    lab_server.clear()
+    return lab_server
+
+
+@pytest.fixture(scope="package")
+def browser():
+    with lab.browse() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser_page(browser):
+    with lab.page_of(browser) as page:
         yield page
 
 

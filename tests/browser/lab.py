@@ -1,10 +1,12 @@
 """A private JupyterLab and a headless Chromium to look at it: what the browser tests stand on.
 
-The server has its own config, data, runtime, settings and IPython folders, listens on loopback with a random port and token, and ends with its test module.
+The server has its own config, data, runtime, settings and IPython folders, listens on loopback with a random port and token, and ends with the last test.
+It is cleared between modules: a module finds no notebook, vault or store of another.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -21,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 SHOTS = Path(__file__).parent / "shots"
 SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is drawn, also those out of sight
 }
+KEPT = ("home", "ipython", "settings", "workspaces")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -62,6 +65,20 @@ class Server:
         nbformat.write(notebook, self.root / name)
         return name
 
+    def clear(self) -> None:
+        """End all kernels; take away every notebook, and what kernels have kept."""
+        for kernel in json.loads(self.ask("GET", "kernels")):
+            self.ask("DELETE", f"kernels/{kernel['id']}")
+        for path in [*self.root.iterdir(), *(self.root.parent / "state" / name for name in KEPT)]:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        _write_settings(self.root.parent / "state")
+
+    def ask(self, method: str, path: str) -> bytes:
+        """What the server's API gives."""
+        request = urllib.request.Request(f"{self.base}/api/{path}?token={self.token}", method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Server]:
@@ -69,10 +86,7 @@ def serve(folder: Path) -> Iterator[Server]:
     root, state = folder / "notebooks", folder / "state"
     for path in (root, state):
         path.mkdir(parents=True, exist_ok=True)
-    for name, settings in SETTINGS.items():
-        file = state / f"settings/@jupyterlab/{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(settings)
+    _write_settings(state)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -96,6 +110,13 @@ def serve(folder: Path) -> Iterator[Server]:
     finally:
         _end(process)
         log.close()
+
+
+def _write_settings(state: Path) -> None:
+    for name, settings in SETTINGS.items():
+        file = state / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(settings)
 
 
 def _environment(state: Path) -> dict[str, str]:
@@ -135,14 +156,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def browse() -> Iterator[Page]:
-    """One page of one headless Chromium."""
+def browse() -> Iterator[Browser]:
+    """One headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), headless=True, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         )
-        yield browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5).new_page()
+        yield browser
         browser.close()
+
+
+@contextmanager
+def page_of(browser: Browser) -> Iterator[Page]:
+    """A page that shares no cookies, storage or settings with another."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    yield context.new_page()
+    context.close()
 
 
 @dataclass(frozen=True)

@@ -148,8 +148,9 @@ def turns(number, whole):
 def fault_cases(whole, keys):
     vendors = list(KINDS)
     for number, fault in enumerate(FAULTS):
-        if keys == "environment" and not whole and number % 3 and not fault.startswith(("echo", "401")):
-            continue  # the same code; what differs is where the key comes from
+        share = 3 if keys == "environment" else 2  # the same code; what differs is where the key comes from
+        if not whole and number % share and not fault.startswith(("echo", "401")):
+            continue
         for turn in turns(number, whole):
             if fault in FLOODS and turn and whole:
                 continue
@@ -159,7 +160,7 @@ def fault_cases(whole, keys):
                 "name": fault,
                 "mode": MODES[turn],
                 "cell": f"%%llm lab-{vendor}/sim-{fault} -o max_tokens 400{plain}\nSay it.",
-                "looks": turn == 2 or not whole,
+                "looks": turn == 2 if whole else number % 4 == 0 or fault.startswith("echo"),
                 "closely": number % 4 == 2 if whole else number == 2 and keys == "vault",
                 "after_cells": number % (8 if whole else 40) == 2,
             }
@@ -251,7 +252,7 @@ def check(lab, whole):
 
 @BOTH
 def test_no_fault_in_any_traceback_mode_leaves_a_key_anywhere(lab):
-    """Every fault once, the modes in turn."""
+    """A part of the faults, the modes in turn; make soak tries every fault in every mode."""
     check(lab, whole=False)
 
 
