@@ -27,6 +27,7 @@ from orchestrator_nb.sessions import Session
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.grid_feed import MOST, Feed
+from orchestrator_nb.widgets.wire import hear_while_a_cell_runs
 
 
 class RunGrid(AnyWidget):
@@ -50,12 +51,12 @@ class RunGrid(AnyWidget):
         self._session = session or sessions.session()
         self._run = None if feed else _only(_run_of(run, self._session), calls)
         self._feed = feed or _feed_of(self._run)
-        self._stop = stop
+        self._stop, self._folds = stop, feed is not None
         self._turn = threading.RLock()
         self.here = self.ready = False
         """Whether the browser has the widget's code, and whether it has drawn it."""
         super().__init__()
-        _hear_while_a_cell_runs(self.comm)
+        hear_while_a_cell_runs(self.comm)
         self.on_msg(self._hear)
 
     def show(self) -> None:
@@ -109,7 +110,7 @@ class RunGrid(AnyWidget):
                 self.here = True
             case {"kind": "ready"}:
                 self.here = self.ready = True
-                self._tell({**self._feed.grid(), "stoppable": self._stop is not None})
+                self._tell({**self._feed.grid(), "stoppable": self._stop is not None, "folds": self._folds})
                 self._tell_marks()
             case {"kind": "watch", "view": str(name), "cells": list(cells)}:
                 self._feed.watch(name[:80], [cell for cell in cells[:MOST] if isinstance(cell, int)])
@@ -133,7 +134,8 @@ class RunGrid(AnyWidget):
         call = self._feed.call(cell)
         if call is None:
             raise UserError("only what has ended can be rated; wait for this answer.")
-        self._session.mark(call.id, **{name: given[name] or False for name in MARKS if name in given})
+        changes: dict[str, Any] = {name: given[name] or False for name in MARKS if name in given}  # nothing takes it away
+        self._session.mark(call.id, **changes)
         self._tell_marks()
 
     def _tell_marks(self) -> None:
@@ -173,9 +175,3 @@ def _feed_of(run: Run | None) -> Feed:
     if len(run.calls) > MOST:
         raise UserError(f"the grid takes {MOST:,} calls, and this run has {len(run.calls):,}; %llm show shows it.")
     return Feed.of(run.calls, run.wall_s)
-
-
-def _hear_while_a_cell_runs(comm: Any) -> None:
-    """Its messages go where the browser sent them. Since ipykernel 7.4 they would go to the thread that published last, which a running cell keeps busy."""
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, default: default

@@ -22,10 +22,17 @@ STYLE: Final = (
 )
 
 AFTER: Final = (
-    f'<span class="onb-before-view"><style>{_OUTPUT}:has(.onb-before-view):has(+{_OUTPUT} .onb-widget){{display:none}}'
+    f'<span class="onb-before-view"><style>{_OUTPUT}:has(.onb-before-view):has(+{_OUTPUT} .onb-widget:not(.onb-folded)){{display:none}}'
     f"{_OUTPUT}:has(.onb-before-view)+{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)){{display:none}}</style></span>"
 )
-"""At the end of a static form that stands above its widget; it changes nothing else of it."""
+"""At the end of a static form that stands above its widget; it is seen while the widget is folded, and changes nothing else of it."""
+
+_BESIDE: Final = f"{_OUTPUT}:has(.onb-beside)"
+BESIDE: Final = (
+    f'<span class="onb-beside"><style>{_BESIDE}{{display:none}}{_OUTPUT}:has(.onb-widget)+{_BESIDE}+{_OUTPUT}{{display:none}}'
+    f"{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)):has(+{_BESIDE}){{display:none}}</style></span>"
+)
+"""Between a widget and an output that is no form of ours (a frame): it is what stays, and what the widget covers."""
 
 
 @dataclass(frozen=True, slots=True)

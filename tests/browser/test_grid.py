@@ -49,14 +49,17 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     stop.wait_for(timeout=30_000)
     grids.nth(1).get_by_role("grid").scroll_into_view_if_needed()  # text comes where somebody looks
     grids.nth(1).locator('[data-kind="running"] .onb-grid-text', has_text="slow").first.wait_for(timeout=10_000)
+    assert "of $5.00" in grids.nth(1).inner_text()
     pressed_at = time.monotonic()
     stop.click()
     notebook.wait_ran()
     stopped_s = time.monotonic() - pressed_at
     assert stopped_s < 4
     assert "KeyboardInterrupt: stopped; " in notebook.output(2)
-    assert "of $5.00" in grids.nth(1).inner_text()
 
+    assert page.locator(".onb-box").first.is_visible()  # the result replaces the grid
+    grid.get_by_role("button", name="Search, compare and rate").click()
+    assert page.locator(".onb-box").first.is_hidden()
     table = grid.get_by_role("grid")
     grid.get_by_text(f"{2 * len(hostile)} of {2 * len(hostile)} calls, ended").wait_for()
     assert grid.get_by_role("gridcell").count() < 40  # only what is in sight

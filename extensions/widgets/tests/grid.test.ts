@@ -37,6 +37,7 @@ function whole(
     over: false,
     budget: null,
     stoppable: true,
+    folds: true,
     ...more,
   };
 }
@@ -113,6 +114,25 @@ describe("a run that goes on", () => {
     expect(named("Cancel").disabled).toBe(true);
     tick({ over: true, ended: { cancelled: 2 } });
     expect(named("Cancel").hidden).toBe(true);
+  });
+
+  it("gives way to the static result when it has ended, and comes again when it is wanted", () => {
+    begin(1, 2);
+    tick({ over: true, ended: { simulated: 2 } });
+    expect(el.querySelector(".onb-folded")).not.toBeNull();
+    named("Search, compare and rate").click();
+    expect(el.querySelector(".onb-folded")).toBeNull();
+    named("Show the result").click();
+    expect(el.querySelector(".onb-folded")).not.toBeNull();
+    begin(1, 2, [], { over: true, folds: false }); // that of %llm grid
+    expect(el.querySelector(".onb-folded")).toBeNull();
+  });
+
+  it("stays when it ends while somebody is at work in it", () => {
+    begin(1, 2);
+    table().focus();
+    tick({ over: true, ended: { simulated: 2 } });
+    expect(el.querySelector(".onb-folded")).toBeNull();
     expect(el.textContent).toContain("The run has ended");
   });
 

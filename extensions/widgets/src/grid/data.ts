@@ -24,6 +24,8 @@ export interface GridMessage extends Totals {
   s: (number | null)[];
   budget: number | null;
   stoppable: boolean;
+  /** Whether the static result stands beside it and is to be seen once the run has ended. */
+  folds: boolean;
 }
 export interface TickMessage extends Totals {
   kind: "tick";

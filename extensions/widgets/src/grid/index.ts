@@ -45,6 +45,8 @@ class Grid {
   private readonly money = h("span", {});
   private readonly left = h("span", { class: "onb-faint" });
   private readonly cancel = button("Cancel", () => this.stop(), { hidden: true });
+  private readonly fold = button("", () => this.folded(!this.content.hidden), { hidden: true });
+  private readonly content = h("div", {});
   private readonly search = h("input", {
     type: "search",
     "aria-label": "Show rows whose prompt or an answer holds",
@@ -79,15 +81,15 @@ class Grid {
   /** By the clock of this page, when the run began. */
   private began = 0;
   private isGone = false;
+  private folds = false;
 
   constructor(private readonly model: AnyModel) {
-    const head = h("div", { class: "onb-row" }, this.title, this.cancel);
+    const head = h("div", { class: "onb-row" }, this.title, this.cancel, this.fold);
     const bar = h("div", { class: "onb-row onb-bar" }, this.bar, this.money, this.left);
     const tools = h("div", { class: "onb-row onb-bar" }, this.search);
     tools.append(labelled("show", this.only), labelled("sort", this.by), this.of, this.shown);
     const help = h("p", { class: "onb-faint onb-keys" }, HELP);
-    this.box.append(
-      head,
+    this.content.append(
       bar,
       tools,
       this.table.element,
@@ -96,6 +98,7 @@ class Grid {
       this.detail.element,
       this.versus.element,
     );
+    this.box.append(head, this.content);
     this.search.addEventListener("input", () => this.find());
     for (const one of [this.only, this.by, this.column]) one.addEventListener("change", () => this.arrange());
     this.table.now = () => this.now();
@@ -141,6 +144,9 @@ class Grid {
     this.table.renew();
     this.arrange();
     this.progress();
+    this.folds = message.folds;
+    if (!message.over || !message.folds) this.unfold();
+    else if (!this.atWork()) this.folded(true);
     if (!message.over) this.clock ??= setInterval(() => this.second(), 1000);
   }
 
@@ -174,11 +180,32 @@ class Grid {
   private ended(): void {
     clearInterval(this.clock);
     this.clock = undefined;
-    if (!this.cancel.hidden) {
+    if (this.folds && this.fold.hidden) {
       this.said.say("The run has ended: its answers can be opened, compared and rated as long as this kernel lives.");
       this.arrange();
+      this.folded(!this.atWork());
     }
     this.cancel.hidden = true;
+  }
+
+  private unfold(): void {
+    this.folded(false);
+    this.fold.hidden = true;
+  }
+
+  /** Whether somebody does something in here just now. */
+  private atWork(): boolean {
+    return this.box.contains(document.activeElement) || this.detail.open !== undefined || this.versus.chosen.length > 0;
+  }
+
+  /** The static result is seen, or the grid. */
+  private folded(on: boolean): void {
+    this.content.hidden = on;
+    this.box.classList.toggle("onb-folded", on);
+    this.fold.hidden = false;
+    this.fold.textContent = on ? "Search, compare and rate" : "Show the result";
+    this.fold.setAttribute("aria-expanded", String(!on));
+    if (!on) this.table.soon();
   }
 
   private now(): number {
