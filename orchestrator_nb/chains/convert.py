@@ -255,18 +255,20 @@ def _ids(pieces: tuple[StepPiece, ...], around: frozenset[str]) -> list[str]:
     taken = {piece.id for piece in pieces if piece.id} | around
     found = []
     for number, piece in enumerate(pieces, 1):
-        name = piece.id or _free(_wanted(piece, number), taken)
+        name = piece.id or free(wanted(piece.role, number), taken)
         taken.add(name)
         found.append(name)
     return found
 
 
-def _wanted(piece: StepPiece, number: int) -> str:
-    role = canonical(piece.role or "")
+def wanted(role: object, number: int) -> str:
+    """What a step without an id is called by its role, or by its place in the list (from 1)."""
+    role = canonical(role if isinstance(role, str) else "")
     return role if NAME.fullmatch(role) and role not in RESERVED else f"step_{number}"
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free(name: str, taken: set[str]) -> str:
+    """The name, or with a number where it is taken."""
     number, found = 2, name
     while found in taken:
         found, number = f"{name}_{number}", number + 1

@@ -47,7 +47,13 @@ def to_plain(chain: Chain) -> Plain:
 
 def to_yaml(chain: Chain) -> str:
     """The chain as YAML, with texts of several lines as blocks."""
-    return yaml.dump(to_plain(chain), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return dumped(to_plain(chain))
+
+
+def dumped(value: Any) -> str:
+    """A plain value as YAML that our reader reads back to the same."""
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def _said(**keys: Any) -> Plain:
@@ -197,7 +203,7 @@ def _money(usd: Decimal | None) -> Any:
     return None if usd is None else int(usd) if usd == int(usd) else float(usd)
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Blocks for long texts, no aliases, and quotes wherever our reader would take a text for something else."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
@@ -225,5 +231,5 @@ def _float(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:float", digits)
 
 
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(float, _float)
+Dumper.add_representer(str, _text)
+Dumper.add_representer(float, _float)

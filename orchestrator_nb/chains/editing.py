@@ -1,0 +1,282 @@
+"""A chain's YAML, edited by operations: text and operation in, new text out, or a refusal with its reason. Pure.
+
+The text is the only truth. An operation becomes changes of the plain value (`orchestrator_nb.chains.changing`), each of which is made in the text by touching as few lines
+as can be (`orchestrator_nb.chains.page`). Where no such small edit is found, the smallest step around it is written anew, which is said; never the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from orchestrator_nb.chains import oneline
+from orchestrator_nb.chains.changing import Change, Drop, Insert, Put, Refused, applied, differences, plain
+from orchestrator_nb.chains.linking import connected, disconnected
+from orchestrator_nb.chains.page import NoSuchEdit, Page, changed, value_of
+from orchestrator_nb.chains.problems import at, key_of, steps_along
+from orchestrator_nb.chains.renaming import free_name, renamed
+from orchestrator_nb.chains.write import dumped
+from orchestrator_nb.config.yaml import MAX_DEPTH, Place
+from orchestrator_nb.errors import ConfigError
+
+__all__ = ["Edited", "Refused", "changes_of", "edited", "value_in"]
+
+Op = Mapping[str, Any]
+_KEYS_OF_SHORT_FORMS: Final = {"each": "over", "repeat": "max", "retry": "times", "plan": "task"}
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The new text; ``note`` says what was changed beyond what was asked, "" where nothing was."""
+
+    text: str
+    note: str = ""
+
+
+def edited(text: str, op: Op, root: Place = ()) -> Edited:
+    """The text after one operation on the chain at ``root`` (docs/decisions/0019-chain-editor.md lists them). Raises `Refused`."""
+    if op.get("do") == "text":
+        return Edited(_by_hand(text, op.get("text")))
+    ends = "\r\n" in text and not re.search(r"(?<!\r)\n", text)
+    begun = _unfolded(text.replace("\r\n", "\n") if ends else text, root)
+    made = _edited(begun.text, op, root)
+    note = " ".join(filter(None, (begun.note, made.note)))
+    return Edited(made.text.replace("\n", "\r\n") if ends else made.text, note)
+
+
+def _by_hand(old: str, text: Any) -> str:
+    """The text as a browser gives it, which has no other line ends than \\n."""
+    new: str = plain(text) if isinstance(text, str) else ""
+    return new.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old and not re.search(r"(?<!\r)\n", old) else new
+
+
+def _unfolded(text: str, root: Place) -> Edited:
+    """A chain on one line as YAML, which has places. Raises `Refused`."""
+    note = "The chain on one line is written as YAML from here on."
+    if not root and oneline.is_one_line(text):
+        return Edited(dumped(_long(text)), note)
+    if isinstance(line := at(_value(text), root), str) and root:
+        return Edited(_made(text, [Put(root, _long(line))], ()).text, note)
+    return Edited(text)
+
+
+def _long(line: str) -> Any:
+    value, slips = oneline.parse(line)
+    if slips:
+        raise Refused(slips[0].message)
+    return value
+
+
+def value_in(text: str, root: Place = ()) -> Any:
+    """The plain value of the chain in a text. Raises `Refused` where the text is none."""
+    if not root and oneline.is_one_line(text):
+        return _long(text)
+    value = at(_value(text), root) if root else _value(text)
+    return _long(value) if isinstance(value, str) else value
+
+
+def _value(text: str) -> Any:
+    try:
+        return value_of(text, "line")
+    except ConfigError as error:
+        reason = str(error).removeprefix("line:").rstrip(".")
+    raise Refused(f"the YAML cannot be read (line {reason}); mend the text, or undo.")
+
+
+def _edited(text: str, op: Op, root: Place) -> Edited:
+    if op.get("do") == "move" and (moved := _moved_as_written(text, op, root)):
+        return Edited(moved)
+    chain = at(_value(text), root) if root else _value(text)
+    if not isinstance(chain, dict):
+        raise Refused("there is no chain here; write 'steps:' and steps below it.")
+    return _made(text, changes_of(chain, op), root)
+
+
+def _made(text: str, changes: list[Change], root: Place) -> Edited:
+    """The text with the changes made, one after the other."""
+    value, note = _value(text), ""
+    for change in changes:
+        whole = replace(change, place=(*root, *change.place))
+        try:
+            text = changed(text, whole, value) if text.strip() else dumped(applied(value, whole))
+        except NoSuchEdit:
+            text, note = _around(text, whole, value, root)
+        value = applied(value, whole)
+    return Edited(text, note)
+
+
+def _around(text: str, change: Change, value: Any, root: Place) -> tuple[str, str]:
+    """The same by writing the smallest step around it anew, or the chain's own key."""
+    inside = change.place[len(root) :]
+    after = applied(value, change)
+    steps = [place for place in reversed(steps_along(inside)) if len(place) < len(inside) or not isinstance(change, Drop)]
+    for place in (*steps, inside[:1]):
+        whole = (*root, *place)
+        try:
+            return changed(text, Put(whole, at(after, whole)), value), _rewritten(inside, place)
+        except NoSuchEdit:
+            continue
+    raise Refused(f"this cannot be changed without writing more than {key_of(inside) or 'the step'!r} anew; change the YAML by hand.")
+
+
+def _rewritten(place: Place, step: Place) -> str:
+    what = "the step" if steps_along(place) else repr(str(step[0]))
+    return f"To make this change, {what} around it was written anew; comments in it are gone. Undo brings them back."
+
+
+# What an operation means
+
+
+def changes_of(chain: Any, op: Op) -> list[Change]:
+    """The changes of the chain's plain value that an operation means. Raises `Refused`."""
+    match op:
+        case {"do": "set", "place": where, "value": value}:
+            return list(_set(chain, _place(where), plain(value)))
+        case {"do": "unset", "place": where}:
+            place = _place(where)
+            return [Drop(place)] if _there(chain, place) else []
+        case {"do": "add", "place": where, "at": int(index), "value": value}:
+            place = _place(where)
+            new = _named(chain, plain(value)) if steps_along((*place, 0))[-1:] == ((*place, 0),) else plain(value)
+            return list(_added(chain, place, index, new))
+        case {"do": "remove", "place": where}:
+            return [Drop(_existing(chain, _place(where)))]
+        case {"do": "move", "from": source, "to": target, "at": int(index)}:
+            return list(_moved(chain, _existing(chain, _place(source)), _place(target), index))
+        case {"do": "rename", "place": where, "name": str(name)}:
+            return renamed(chain, _step(chain, where), name)
+        case {"do": "connect", "source": source, "target": target}:
+            return list(_all_set(chain, connected(chain, _step(chain, source), _step(chain, target))))
+        case {"do": "disconnect", "source": source, "target": target}:
+            return disconnected(chain, _step(chain, source), _step(chain, target))
+    raise Refused(f"there is no operation {str(op.get('do'))[:20]!r} with these parts.")
+
+
+def _place(given: Any) -> Place:
+    fits = isinstance(given, list | tuple) and 0 < len(given) <= MAX_DEPTH
+    if not fits or any(isinstance(part, bool) or not isinstance(part, str | int) for part in given):
+        raise Refused("a place is a list of keys and numbers.")
+    return tuple(given)
+
+
+def _there(value: Any, place: Place) -> bool:
+    for part in place:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+            value = value[part]
+        else:
+            return False
+    return True
+
+
+def _existing(chain: Any, place: Place) -> Place:
+    if not _there(chain, place):
+        raise Refused(f"there is nothing at {_told(place)} any more.")
+    return place
+
+
+def _step(chain: Any, given: Any) -> Place:
+    place = _existing(chain, _place(given))
+    if steps_along(place)[-1:] != (place,):
+        raise Refused(f"{_told(place)} is no step.")
+    return place
+
+
+def _told(place: Place) -> str:
+    return repr(".".join(map(str, place)))
+
+
+def _all_set(chain: Any, puts: list[Change]) -> Iterator[Change]:
+    for put in puts:
+        if isinstance(put, Put):
+            yield from _set(chain, put.place, put.value)
+
+
+def _set(chain: Any, place: Place, value: Any) -> Iterator[Change]:
+    known = len(place)
+    while not _there(chain, place[:known]):
+        known -= 1
+    here, missing = at(chain, place[:known]), place[known:]
+    if not missing:
+        yield from differences(here, value, place)
+        return
+    if isinstance(missing[0], int) or any(isinstance(part, int) for part in missing):
+        raise Refused(f"there is no {_told(place[: known + 1])} in the chain any more.")
+    for part in reversed(missing[1:]):
+        value = {part: value}
+    if isinstance(here, dict):
+        yield Put((*place[:known], missing[0]), value)
+    elif here is None:
+        yield Put(place[:known], {missing[0]: value})
+    else:
+        yield Put(place[:known], {**_widened(place[:known], here), missing[0]: value})
+
+
+def _widened(place: Place, short: Any) -> dict[str, Any]:
+    """The long form of a short one, to which a key can be added."""
+    if place[-1] == "on_error":
+        return {}
+    key = "type" if place[0] == "inputs" and len(place) == 2 else _KEYS_OF_SHORT_FORMS.get(str(place[-1]))
+    if key is None:
+        raise Refused(f"nothing can stand below {_told(place)}, which is no mapping.")
+    return {key: short}
+
+
+def _named(chain: Any, value: Any) -> Any:
+    """A new step with a name, so that others can name it, and its place in the list may change."""
+    if not isinstance(value, dict) or value.get("id") or not value:
+        return value
+    return {"id": free_name(chain, value), **value}
+
+
+def _added(chain: Any, place: Place, index: int, value: Any) -> Iterator[Change]:
+    here = at(chain, place)
+    if isinstance(here, list):
+        yield Insert(place, min(max(index, 0), len(here)), value) if here else Put(place, [value])
+    elif isinstance(here, dict) and steps_along(place)[-1:] == (place,):  # a branch of one step
+        yield Put(place, [here, value])
+    elif here is None:
+        yield from _set(chain, place, [value])
+    else:
+        raise Refused(f"{_told(place)} is no list of steps.")
+
+
+def _moved(chain: Any, source: Place, target: Place, index: int) -> Iterator[Change]:
+    """``index`` counts in the list without the step, ``target`` is a place of before."""
+    if target[: len(source)] == source:
+        raise Refused("a step cannot be moved into itself.")
+    value = at(chain, source)
+    without = applied(chain, Drop(source))
+    yield Drop(source)
+    yield from _added(without, _shifted(source, target), index, value)
+
+
+def _shifted(source: Place, target: Place) -> Place:
+    """The same place when what was at ``source`` is gone."""
+    depth = len(source) - 1
+    before, here = source[-1], target[depth] if len(target) > depth else None
+    if target[:depth] == source[:depth] and isinstance(before, int) and isinstance(here, int) and here > before:
+        return (*target[:depth], here - 1, *target[depth + 1 :])
+    return target
+
+
+def _moved_as_written(text: str, op: Op, root: Place) -> str | None:
+    """A step of a list put elsewhere with its own text and its comments, where that is easily done."""
+    chain = value_in(text, root)
+    changes = changes_of(chain, op)
+    match changes:
+        case [Drop(place) as drop, Insert(target, index, value)]:
+            pass
+        case _:
+            return None
+    before = _value(text)
+    after = applied(before, replace(drop, place=(*root, *place)))
+    try:
+        raw, rest = Page(text).item((*root, *place))
+        return changed(rest, Insert((*root, *target), index, value, raw), after)
+    except (NoSuchEdit, LookupError, ValueError):
+        return None
+
