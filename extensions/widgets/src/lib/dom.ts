@@ -18,11 +18,13 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 }
 
 let made = 0;
+/** Each widget on the page has its own copy of this module, so that counting alone would give the same ids. */
+const copy = Math.random().toString(36).slice(2, 8);
 
 /** An id that no other element of this page has, also where the same widget is shown twice. */
 export function fresh(name: string): string {
   made += 1;
-  return `onb-${name}-${made}`;
+  return `onb-${name}-${copy}-${made}`;
 }
 
 /** The widget's own box. The notebook has shortcuts on plain letters ("b" inserts a cell): no key pressed in here may reach it. */
