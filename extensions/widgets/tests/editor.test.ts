@@ -367,6 +367,26 @@ describe("the whole chain", () => {
   });
 });
 
+describe("what should not come", () => {
+  it("is shown as it is: values that fit no field, steps that are called alike", async () => {
+    const nodes = chain.graph.nodes.map((one) => (one.path === "more" ? { ...one, path: "note", title: "note" } : one));
+    say({ n: 1, value: changed(["steps", 5, "options"], "hot"), graph: { ...chain.graph, nodes, edges: [] } });
+    await choose("note (2)");
+    expect(field("options").value).toBe("hot");
+    expect(row("note")).toBeTruthy();
+  });
+
+  it("is told, where the builder itself fails, and can be tried again", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    say({ problems: undefined as never });
+    await soon(() => expect(el.textContent).toContain("The builder cannot show this chain"));
+    say();
+    button("Try again").click();
+    await soon(() => expect(el.textContent).toContain("Picture"));
+    vi.restoreAllMocks();
+  });
+});
+
 describe("values", () => {
   it("are text to change and come back as they were", () => {
     for (const value of [

@@ -2,6 +2,7 @@
 import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { type Desk, DeskContext, useDesk } from "./context";
+import { Mishap } from "./mishap";
 import { Outline } from "./outline";
 import { Palette, Panel } from "./panel";
 import { type Canvas, Picture } from "./picture";
@@ -13,8 +14,16 @@ import type { Chain, Problem, Step, Wire } from "./wire";
 
 export function mount(box: HTMLElement, wire: Wire): () => void {
   const react = createRoot(box);
-  react.render(<Editor wire={wire} />);
-  return () => react.unmount();
+  react.render(
+    <Mishap>
+      <Editor wire={wire} />
+    </Mishap>,
+  );
+  const deaf = wire.listen(); // also while nothing can be drawn
+  return () => {
+    deaf();
+    react.unmount();
+  };
 }
 
 type View = "picture" | "outline" | "yaml";
@@ -29,7 +38,6 @@ function Editor({ wire }: { wire: Wire }): ReactNode {
   const desk = useMemo<Desk>(() => makeDesk(wire, chosen, canvas, box), [wire, chosen]);
   const path = useChosen(desk, known.chain, canvas);
   const { chain, terms } = known;
-  useEffect(() => wire.listen(), [wire]);
 
   if (!chain) return <p role="status">{known.said || "The chain is on its way …"}</p>;
   const jump = (problem: Problem) => {

@@ -54,6 +54,7 @@ export function FieldOf(given: Given): ReactNode {
   const { field, value, place, around } = given;
   if (field.key === "on_error") return <OnError {...given} />;
   if (field.key === "id" && around.rename) return <Name {...given} rename={around.rename} />;
+  if (misfit(field, value)) return <Line {...given} text={shown(value)} read={anything} />;
   switch (field.is) {
     case "flag":
       return <Flag {...given} />;
@@ -76,6 +77,13 @@ export function FieldOf(given: Given): ReactNode {
       if (field.key === "outputs") return <MapOf {...given} of={null} />;
       return <Line {...given} text={shown(value)} read={anything} place={place} long />;
   }
+}
+
+/** A value that the field cannot show: it stands there as it is, so that nothing is hidden. */
+function misfit(field: Field, value: Json | undefined): boolean {
+  if (value === undefined || value === null) return false;
+  if (field.is === "flag") return typeof value !== "boolean";
+  return (field.is === "map" || (field.is === "piece" && !field.short)) && !isMap(value);
 }
 
 function number(text: string): Json | undefined {

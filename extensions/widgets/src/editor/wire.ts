@@ -194,8 +194,9 @@ export class Wire {
         this.change({ terms: message });
         break;
       case "chain":
+        if (this.known.value.chain && this.known.value.chain.text !== message.text) this.say(""); // it was of the text before
         this.n = Math.max(this.n, message.n); // the same chain in a second view: numbers go on from there
-        this.change({ chain: message, exists: null });
+        this.change({ chain: { ...message, graph: told(message.graph) }, exists: null });
         break;
       case "live":
         this.live.set(kept(this.live.value, message.states));
@@ -220,4 +221,15 @@ function kept(old: Record<string, State>, states: Record<string, State>): Record
     return [path, before && JSON.stringify(before) === JSON.stringify(state) ? before : state] as const;
   });
   return Object.fromEntries(pairs);
+}
+
+/** Steps that are called alike, which is a problem that the chain may have for a while, are told from each other. */
+function told(graph: Graph): Graph {
+  const seen = new Map<string, number>();
+  const nodes = graph.nodes.map((step) => {
+    const number = (seen.get(step.path) ?? 0) + 1;
+    seen.set(step.path, number);
+    return number === 1 ? step : { ...step, path: `${step.path} (${number})` };
+  });
+  return { ...graph, nodes };
 }
