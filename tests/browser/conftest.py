@@ -1,7 +1,9 @@
 """One Lab server and browser for all modules, cleared before each; one browser page per module."""
 
+import http.server
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,24 @@ def open_notebook(server, browser_page):
     yield open_one
     for notebook in opened[-1:]:
         notebook.close()
+
+
+@pytest.fixture(scope="module")
+def beacon():
+    """A server that nobody must call; the paths that were asked for."""
+    hits = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            hits.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listener:
+        thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.server_port}", hits
+        listener.shutdown()
+        thread.join()

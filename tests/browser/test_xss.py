@@ -3,14 +3,10 @@
 The control shows the same texts with IPython's own ``Markdown``, which lets many of them through: it proves that the test would see it.
 """
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
-
-import pytest
 
 PAYLOADS = Path(__file__).parents[1] / "results" / "xss_payloads.json"
 
@@ -81,27 +77,6 @@ payloads = {name: text for name, text in payloads.items() if not re.match("meta|
 ALERT = "() => Object.keys(window).filter(name => name.startsWith('xss_'))"
 LINKS = """() => [...document.querySelectorAll('.jp-OutputArea [href], .jp-OutputArea [src], .jp-OutputArea [data-commandlinker-command]')]
     .map(e => e.getAttribute('href') || e.getAttribute('src') || 'command').filter(u => /^(javascript|data|vbscript):|^command$/i.test(u.trim()))"""
-
-
-@pytest.fixture(scope="module")
-def beacon():
-    """A server that nobody must call; the paths that were asked for."""
-    hits = []
-
-    class Listener(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            hits.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listener:
-        thread = threading.Thread(target=listener.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.server_port}", hits
-        listener.shutdown()
-        thread.join()
 
 
 def setup_cell(beacon):
