@@ -68,6 +68,7 @@ from orchestrator_nb.store.measured import Measured, measured
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.store.tape import Tape
 from orchestrator_nb.store.taping import TapeWriter
+from orchestrator_nb.store.told import RunTold, Spent
 from orchestrator_nb.streaming import pieces
 from orchestrator_nb.structured import json_schema_of
 from orchestrator_nb.talk import Conversation
@@ -531,7 +532,11 @@ class Session:
         """The runs in the store, of the last ``days`` or all, the newest first: a frame with a row per run. Raises `StoreError`, `UserError`."""
         from orchestrator_nb.results.past import runs_frame  # brings pandas: only when a frame is wanted
 
-        return runs_frame(self._history.runs(days))
+        return runs_frame(self.told(days))
+
+    def told(self, days: float | None = None) -> list[tuple[RunTold, Spent]]:
+        """`runs` as the store tells them, each with what it cost. Raises `StoreError`, `UserError`."""
+        return self._history.runs(days)
 
     def show(self, run: str = "last") -> pd.DataFrame:
         """The frame of an earlier run as it was. ``run`` is its id, the beginning of one, or ``last``. Raises `StoreError`, `UserError`."""

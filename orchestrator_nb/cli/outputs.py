@@ -36,6 +36,7 @@ _SECONDS: Final = re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min|h)\b")
 _OURS: Final = 'class="onb-'
 _WIDGET: Final = "application/vnd.jupyter.widget-view+json"
 _BEFORE_A_WIDGET: Final = re.compile(r'<span class="onb-before-view"><style>[^<]*</style></span>')
+_BESIDE_A_WIDGET: Final = '<span class="onb-beside">'
 _ESTIMATE: Final = '<div class="onb-summary onb-estimate"'
 
 
@@ -56,9 +57,15 @@ def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             yield str(output["name"]), _joined(output["text"])
         elif output["output_type"] == "error":
             yield "error", f"{output['ename']}: {output['evalue']}"
-        elif _WIDGET not in output["data"] and _ESTIMATE not in _joined(output["data"].get("text/html", "")):
+        elif not _is_beside(output["data"]):
             ours = _OURS in _joined(output["data"].get("text/html", ""))
             yield from ((name, _shown(name, data, ours)) for name, data in sorted(output["data"].items()))
+
+
+def _is_beside(data: Mapping[str, Any]) -> bool:
+    """Whether this output says nothing by itself."""
+    html = _joined(data.get("text/html", ""))
+    return _WIDGET in data or any(sign in html for sign in (_ESTIMATE, _BESIDE_A_WIDGET))
 
 
 def _joined(text: Any) -> str:

@@ -11,6 +11,7 @@ from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, usd
 from orchestrator_nb.magics.asking import confirm, start
 from orchestrator_nb.magics.chain_watch import show as display
+from orchestrator_nb.magics.paneled import with_panel
 from orchestrator_nb.results.frames import frame
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ _RUN = ("run", {"nargs": "?", "default": "last"})
 
 
 def runs(magics: Magics, words: Words) -> pd.DataFrame:
-    """All runs, or those of the last days."""
-    return magics.session.runs(words.read(("--days", {"type": _days, "metavar": "N"})).days)
+    """All runs, or those of the last days; in a notebook below the panel to look through them and go on with them."""
+    days = words.read(("--days", {"type": _days, "metavar": "N"})).days
+    return with_panel(magics.session.runs(days), magics, days)
 
 
 def _days(text: str) -> float:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,14 @@ class Owners:
                 with contextlib.suppress(OSError):
                     self._file(run_id).unlink()
                 os.close(handle)
+
+    def at_work(self, run_ids: Iterable[str]) -> set[str]:
+        """Which of these runs some kernel is at now, as far as this machine can tell."""
+        held = set(self._held)
+        files = set(self._store.parent.glob(f"{self._store.name}.run-*")) if self._store else set()
+        return {
+            run for run in run_ids if run in held or (files and (file := self._file(run)) in files and _is_locked(file))
+        }
 
     def close(self) -> None:
         """All of them."""
@@ -114,6 +123,23 @@ def _try(path: Path) -> tuple[int | None, int]:
         raise
     os.close(handle)
     return None, int(told) if told.isdigit() else 0
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody has the lock; not where there are no locks, or no such file any more."""
+    try:
+        import fcntl  # not on Windows
+
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)  # which gives back what was taken to look
+    return False
 
 
 def _is(handle: int, path: Path) -> bool:

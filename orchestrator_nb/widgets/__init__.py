@@ -9,13 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator_nb.widgets.chain_editor import ChainEditor
     from orchestrator_nb.widgets.grid import RunGrid
     from orchestrator_nb.widgets.picker import ModelPicker
+    from orchestrator_nb.widgets.runs import RunPanel
     from orchestrator_nb.widgets.vault import VaultPanel
 
-__all__ = ["ModelPicker", "RunGrid", "VaultPanel"]
+__all__ = ["ChainEditor", "ModelPicker", "RunGrid", "RunPanel", "VaultPanel"]
 
-_HOME_OF = {"ModelPicker": "picker", "RunGrid": "grid", "VaultPanel": "vault"}
+_HOME_OF = {"ChainEditor": "chain_editor", "ModelPicker": "picker", "RunGrid": "grid", "RunPanel": "runs", "VaultPanel": "vault"}
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,7 @@ AFTER: Final = (
 _BESIDE: Final = f"{_OUTPUT}:has(.onb-beside)"
 BESIDE: Final = (
     f'<span class="onb-beside"><style>{_BESIDE}{{display:none}}{_OUTPUT}:has(.onb-widget)+{_BESIDE}+{_OUTPUT}{{display:none}}'
-    f"{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)):has(+{_BESIDE}){{display:none}}</style></span>"
+    f"{_OUTPUT}:has(>{_DEAD}):not(:has(.onb-widget)):has(+{_OUTPUT} .onb-beside){{display:none}}</style></span>"
 )
 """Between a widget and an output that is no form of ours (a frame): it is what stays, and what the widget covers."""
 

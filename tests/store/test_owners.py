@@ -36,8 +36,10 @@ def test_a_run_of_another_kernel_is_refused_with_its_process_and_is_free_when_th
     ):
         mine.take("run")
     mine.take("another run")
+    assert mine.at_work(["run", "another run", "a third"]) == {"run", "another run"}
     child.kill()
     child.wait()
+    assert mine.at_work(["run"]) == set()
     mine.take("run")
     mine.close()
     assert files(store) == []

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STATIC = "orchestrator_nb/widgets/static"
-WIDGETS = ("editor", "grid", "picker", "vault")
+WIDGETS = ("editor", "grid", "picker", "runs", "vault")
 OTHERS = ("built.json", "editor.licenses.txt")
 FILES = {f"{STATIC}/{name}" for name in (*OTHERS, *(f"{one}.{end}" for one in WIDGETS for end in ("js", "css")))}
 MOST_GZ = dict.fromkeys(WIDGETS, 50_000) | {"editor": 160_000}  # it has React and the graph library
