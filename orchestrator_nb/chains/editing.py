@@ -49,7 +49,9 @@ def edited(text: str, op: Op, root: Place = ()) -> Edited:
 def _by_hand(old: str, text: Any) -> str:
     """The text as a browser gives it, which has no other line ends than \\n."""
     new: str = plain(text) if isinstance(text, str) else ""
-    return new.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old and not re.search(r"(?<!\r)\n", old) else new
+    return (
+        new.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old and not re.search(r"(?<!\r)\n", old) else new
+    )
 
 
 def _unfolded(text: str, root: Place) -> Edited:
@@ -111,14 +113,18 @@ def _around(text: str, change: Change, value: Any, root: Place) -> tuple[str, st
     """The same by writing the smallest step around it anew, or the chain's own key."""
     inside = change.place[len(root) :]
     after = applied(value, change)
-    steps = [place for place in reversed(steps_along(inside)) if len(place) < len(inside) or not isinstance(change, Drop)]
+    steps = [
+        place for place in reversed(steps_along(inside)) if len(place) < len(inside) or not isinstance(change, Drop)
+    ]
     for place in (*steps, inside[:1]):
         whole = (*root, *place)
         try:
             return changed(text, Put(whole, at(after, whole)), value), _rewritten(inside, place)
         except NoSuchEdit:
             continue
-    raise Refused(f"this cannot be changed without writing more than {key_of(inside) or 'the step'!r} anew; change the YAML by hand.")
+    raise Refused(
+        f"this cannot be changed without writing more than {key_of(inside) or 'the step'!r} anew; change the YAML by hand."
+    )
 
 
 def _rewritten(place: Place, step: Place) -> str:
@@ -163,9 +169,7 @@ def _place(given: Any) -> Place:
 
 def _there(value: Any, place: Place) -> bool:
     for part in place:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value):
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value)):
             value = value[part]
         else:
             return False
@@ -279,4 +283,3 @@ def _moved_as_written(text: str, op: Op, root: Place) -> str | None:
         return changed(rest, Insert((*root, *target), index, value, raw), after)
     except (NoSuchEdit, LookupError, ValueError):
         return None
-

@@ -37,9 +37,13 @@ def disconnected(chain: Any, source: Place, target: Place) -> list[Change]:
     if keys == ["input"] and isinstance(other.get("input"), str):
         return [Drop((*target, "input"))]
     if keys:
-        raise Refused(f"{other.name!r} names {one.name!r} in its {' and '.join(map(repr, keys))}; take it out of the text there.")
+        raise Refused(
+            f"{other.name!r} names {one.name!r} in its {' and '.join(map(repr, keys))}; take it out of the text there."
+        )
     if one.room == other.room and other.get("input") is None and other.place[-1] == _next(one):
-        raise Refused(f"{other.name!r} takes the value of the step before it; connect it with another, or give it an input of its own.")
+        raise Refused(
+            f"{other.name!r} takes the value of the step before it; connect it with another, or give it an input of its own."
+        )
     raise Refused(f"what {other.name!r} waits for stands in a step around or inside it; change it there.")
 
 

@@ -25,7 +25,7 @@ _COMMENT: Final = re.compile(r"[ \t]*#[^\r\n]*")
 _UPSETTING: Final = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 
 
-class NoSuchEdit(Exception):  # noqa: N818  # never leaves this package
+class NoSuchEdit(Exception):  # never leaves this package
     """No small edit makes this change."""
 
 
@@ -368,14 +368,20 @@ def _later(node: Any, key: Any) -> Any:
 
 def _indents_lists(text: str) -> bool:
     """Whether the lists of this text stand further in than their keys."""
-    found = re.search(r"^( *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*(\1 *)- ", text, re.MULTILINE)
+    found = re.search(
+        r"^( *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*(\1 *)- ", text, re.MULTILINE
+    )
     return bool(found) and len(found[2]) > len(found[1])
 
 
 def _is_short(value: list[Any] | dict[str, Any]) -> bool:
     if not value:
         return True
-    return isinstance(value, list) and all(not isinstance(one, list | dict) for one in value) and len(in_line(value)) <= _SHORT
+    return (
+        isinstance(value, list)
+        and all(not isinstance(one, list | dict) for one in value)
+        and len(in_line(value)) <= _SHORT
+    )
 
 
 def _indented(text: str, column: int) -> str:
@@ -393,4 +399,3 @@ class _Deep(Dumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
         super().increase_indent(flow, False)
-

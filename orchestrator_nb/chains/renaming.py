@@ -100,7 +100,11 @@ def _branch_renamed(chain: Any, spot: Spot, name: str) -> Iterator[Change]:
         return
     if spot.room[-1] == "parallel" and above.named:
         for said in _in_sight(chain, above):
-            yield from _retold(said, lambda text, said=said: _part_renamed(text, above.name, spot.name, name, said.expression), spot.name)
+            yield from _retold(
+                said,
+                lambda text, said=said: _part_renamed(text, above.name, spot.name, name, said.expression),
+                spot.name,
+            )
     yield Call(spot.place, name)
 
 
@@ -135,7 +139,12 @@ def _in_sight(chain: Any, spot: Spot) -> Iterator[Said]:
     """Every text that can name a step: those of its room and below, and at the top the chain's own."""
     for other in spots(chain):
         if other.place[: len(spot.room)] == spot.room:
-            hidden = {name for one in (other, *other.above) if one.place[: len(spot.room)] == spot.room for name in _items(one)}
+            hidden = {
+                name
+                for one in (other, *other.above)
+                if one.place[: len(spot.room)] == spot.room
+                for name in _items(one)
+            }
             own = _items(other)
             for said in said_by(other):
                 if spot.name not in (hidden - own if said.early else hidden):
@@ -164,7 +173,11 @@ def said_by(spot: Spot) -> Iterator[Said]:
     if isinstance(switch, dict):
         yield from _expression((*place, "switch", "on"), switch.get("on"))
         yield from _nested((*place, "switch", "ask"), switch.get("ask"))
-    yield from _nested((*place, "plan", "task"), plan.get("task")) if isinstance(plan, dict) else _nested((*place, "plan"), plan)
+    yield from (
+        _nested((*place, "plan", "task"), plan.get("task"))
+        if isinstance(plan, dict)
+        else _nested((*place, "plan"), plan)
+    )
     for key in ("input", "prompt", "system", "with"):
         yield from _nested((*place, key), get(key), early=key == "input" and not each)
 
@@ -230,7 +243,9 @@ def _repart(node: Any, old: str, new: str) -> None:
         node.arg = nodes.Const(new)
 
 
-def _judged(text: str, expression: bool, tell: Callable[[list[str], str, str], str], right: Callable[[nodes.Node], None]) -> str | None:
+def _judged(
+    text: str, expression: bool, tell: Callable[[list[str], str, str], str], right: Callable[[nodes.Node], None]
+) -> str | None:
     """The text with its words told anew; ``None`` where it then does not read as it should. A text that cannot be read stays."""
     wanted = _tree(text, expression)
     if wanted is None:

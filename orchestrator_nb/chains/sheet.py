@@ -155,7 +155,9 @@ def _space(name: str, found: list[Spot]) -> Space:
 def _part(spot: Spot) -> Part:
     inside = spot.inside
     forks = any(not inner.named for inner in inside)
-    spaces = [_space(inner.name, [inner]) for inner in inside] if forks else [_space("", list(inside))] if inside else []
+    spaces = (
+        [_space(inner.name, [inner]) for inner in inside] if forks else [_space("", list(inside))] if inside else []
+    )
     return Part(spot.path, Node(_step(spot), spot.path, spot.place), tuple(spaces))
 
 
@@ -172,7 +174,9 @@ def _step(spot: Spot) -> Step:
         _deed(spot),
         when=None if get("when") is None else str(get("when")),
         each=None if over is None else Each(over if isinstance(over, str | list) else str(over)),
-        repeat=None if repeat is None else Repeat(turns if isinstance(turns, int) else 5, None if until is None else str(until)),
+        repeat=None
+        if repeat is None
+        else Repeat(turns if isinstance(turns, int) else 5, None if until is None else str(until)),
         on_error=OnError("goto", step=str(goto)) if goto else None,
         save=str(get("save")) if get("save") else None,
     )
@@ -193,7 +197,10 @@ def _deed(spot: Spot) -> Any:  # noqa: PLR0911  # one of each kind
         return Python(str(get("python")))
     if plan is not None:
         return Propose(Ask(str(plan.get("task", "") if isinstance(plan, dict) else plan)))
-    return Ask(*(None if get(key) is None else str(get(key)) for key in ("prompt", "role", "persona")), model=_names(get("model")))
+    return Ask(
+        *(None if get(key) is None else str(get(key)) for key in ("prompt", "role", "persona")),
+        model=_names(get("model")),
+    )
 
 
 def _switch(switch: Mapping[str, Any], inside: tuple[Step, ...]) -> Switch:
@@ -282,4 +289,3 @@ def _edges(inside: Inside) -> Iterator[dict[str, str]]:
     for box in inside.boxes:
         for inner in box.inside:
             yield from _edges(inner)
-

@@ -89,6 +89,8 @@ def _verb(rest: str, known: Known) -> Suggestions:
         return _options(named, RESUME_OPTIONS, (), known) if options else starting(word, known.runs(), "run")
     if verb == "new":
         return _new(earlier, word, known)
+    if verb == "edit":
+        return _edit(earlier, word, known)
     if verb == "from":
         after = earlier[-1:] in (["-m"], ["--model"])
         names: Iterable[str] = known.models() if after else ("--model",) if word.startswith("-") else ()
@@ -97,7 +99,7 @@ def _verb(rest: str, known: Known) -> Suggestions:
 
 
 def _first_word(verb: str, word: str, known: Known) -> Suggestions:
-    if verb in ("show", "draw", "edit"):
+    if verb in ("show", "draw"):
         return starting(word, known.chains(), "chain")
     if verb == "check":
         files = [path for path in paths(word, known) if path.endswith(("/", ".yaml", ".yml"))]
@@ -111,6 +113,14 @@ def _run(rest: str, earlier: list[str], word: str, known: Known) -> Suggestions:
     if not earlier:
         return starting(word, known.chains(), "chain")
     return _options(rest, RUN_OPTIONS, known.chain_inputs(earlier[0]), known)
+
+
+def _edit(earlier: list[str], word: str, known: Known) -> Suggestions:
+    if earlier[-1:] == ["--from"]:
+        return starting(word, known.templates(), "template")
+    if earlier or word.startswith("-"):
+        return starting(word, ("--from", "--into", "--cell"), "option")
+    return starting(word, known.chains(), "chain")
 
 
 def _new(earlier: list[str], word: str, known: Known) -> Suggestions:

@@ -203,7 +203,12 @@ def _meant(name: str, session: Session) -> Path | str:
 
 def _draw(magics: ChainMagics, words: Words) -> Drawing:
     [name] = words.names(1, 1)
-    return draw(_plan(name, magics.magics.session))
+    drawing = draw(_plan(name, magics.magics.session))
+    if not hasattr(magics.shell, "kernel"):
+        return drawing
+    from orchestrator_nb.magics.chain_edit import looked  # a notebook's own way to look at it
+
+    return looked(drawing, name, magics.magics.session)
 
 
 def _plan(name: str, session: Session) -> Plan:
@@ -262,14 +267,19 @@ def _profile(magics: ChainMagics, words: Words) -> Any:
 
 
 def _edit(magics: ChainMagics, words: Words) -> None:
-    [name] = words.names(1, 1)
-    kept = _kept(name, magics.magics.session)
-    if not (text := _text(kept).strip("\n")):
-        raise broken(ChainError(kept.problems), cell=False)
-    title = kept.chain.name if kept.chain else Path(name).stem
-    own = kept.origin == "user" and not _is_file(name, magics.magics.session)
-    _cell(magics, f"%%chain --save {title}{' --replace' if own else ''}\n{text}")
-    _say(f"the cell below has {title}; running it keeps what you changed.")
+    from orchestrator_nb.magics.chain_edit import edit  # reads files; only who edits needs it
+
+    try:
+        told, cell = edit(words.words, magics.magics.session, notebook=hasattr(magics.shell, "kernel"))
+    except ChainError as error:
+        refused = error
+    else:
+        if cell:
+            _cell(magics, cell)
+        if told:
+            _say(told)
+        return
+    raise broken(refused, cell=False)
 
 
 def _templates(_magics: ChainMagics, words: Words) -> pd.DataFrame:

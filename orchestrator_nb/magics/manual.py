@@ -114,7 +114,11 @@ CHAIN: Final = (
         "run a chain that is known, or a .yaml file",
     ),
     Command("draw", "draw NAME", "its graph"),
-    Command("edit", "edit NAME", "its YAML in a new cell below, to be changed and kept"),
+    Command(
+        "edit",
+        "edit NAME|PATH [--from TEMPLATE] [--into NAME] [--cell]",
+        "draw and change it as a graph with forms, its YAML beside; --cell: its YAML in a new cell",
+    ),
     Command("templates", "templates [NAME]", "ready chains to begin with; the parameters of one"),
     Command(
         "new",

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainEditor", "ModelPicker", "RunGrid", "RunPanel", "VaultPanel"]
 
-_HOME_OF = {"ChainEditor": "chain_editor", "ModelPicker": "picker", "RunGrid": "grid", "RunPanel": "runs", "VaultPanel": "vault"}
+_HOME_OF = {
+    "ChainEditor": "chain_editor",
+    "ModelPicker": "picker",
+    "RunGrid": "grid",
+    "RunPanel": "runs",
+    "VaultPanel": "vault",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -251,13 +251,17 @@ class ChainEditor(AnyWidget):
             raise UserError(
                 f"this means at least {calls.sure:,} calls, more than limits.confirm_calls ({most:,}); run it with %chain run {self.name} --yes"
             )
-        self._live = LiveRun(plan, self._session, lambda states, ended: self._tell_live(states, ended=ended), self._ended)
+        self._live = LiveRun(
+            plan, self._session, lambda states, ended: self._tell_live(states, ended=ended), self._ended
+        )
         self._live.start()
 
     def _plan(self, inputs: Mapping[str, str]) -> ChainPlan:
         """The text as it is, ready to be asked."""
         if self._opened.foreign:
-            raise UserError("this chain came with the project, which you do not trust; save it as your own, and look at it, before it runs.")
+            raise UserError(
+                "this chain came with the project, which you do not trust; save it as your own, and look at it, before it runs."
+            )
         sheet = self._sheet()
         if sheet.problems:
             raise ChainError([told.problem for told in sheet.problems])

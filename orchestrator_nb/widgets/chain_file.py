@@ -176,5 +176,3 @@ def world_for(opened: Opened, session: Session) -> Any:
 
     world = session.chains.world(trusted=opened.trusted)
     return replace(world, chains={name: chain for name, chain in (world.chains or {}).items() if name != opened.name})
-
-

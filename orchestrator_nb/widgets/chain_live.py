@@ -124,5 +124,3 @@ def _all(steps: list[Step]) -> Iterator[Step]:
     for step in steps:
         yield step
         yield from _all(step.parts)
-
-

@@ -35,4 +35,6 @@ def still(sheet: Sheet, name: str, text: str, *, words: str = "") -> Still:
 def _picture(svg: str, told: str) -> str:
     """As an image, so that nothing in it can do anything."""
     data = base64.b64encode(svg.encode("utf-8", "replace")).decode()
-    return f'<p><img style="max-width:100%" src="data:image/svg+xml;base64,{data}" alt="{escape(cut(told, 2_000))}"></p>'
+    return (
+        f'<p><img style="max-width:100%" src="data:image/svg+xml;base64,{data}" alt="{escape(cut(told, 2_000))}"></p>'
+    )

@@ -4,7 +4,7 @@ import re
 from importlib import resources
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator_nb.chains import ready, template, to_yaml
@@ -16,7 +16,9 @@ from orchestrator_nb.chains.problems import at, steps_along
 from orchestrator_nb.chains.spots import spots
 from orchestrator_nb.config.yaml import read
 
-FILES = {name: (resources.files("orchestrator_nb.chains") / "templates" / f"{name}.yaml").read_text() for name in ready()}
+FILES = {
+    name: (resources.files("orchestrator_nb.chains") / "templates" / f"{name}.yaml").read_text() for name in ready()
+}
 TEXTS = {name: to_yaml(template(name).chain(name)) for name in ready()}
 
 
@@ -87,7 +89,11 @@ def ops(chain):
     found = spots(chain)
     all_places = [list(place) for place in places(chain) if place]
     step_places = [list(spot.place) for spot in found] or [["steps", 0]]
-    lists = [list(place) for place in places(chain) if isinstance(at(chain, place), list) and steps_along((*place, 0))[-1:] == ((*place, 0),)]
+    lists = [
+        list(place)
+        for place in places(chain)
+        if isinstance(at(chain, place), list) and steps_along((*place, 0))[-1:] == ((*place, 0),)
+    ]
     anywhere, steps = st.sampled_from(all_places), st.sampled_from(step_places)
     keys = st.sampled_from(["when", "model", "id", "repeat", "options", "on_error"])
     index = st.integers(0, 4)

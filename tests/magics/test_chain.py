@@ -332,7 +332,8 @@ def test_the_verbs_do_what_they_say(shell, tmp_path):
     assert "2 calls" in shown
     assert "draft" in repr(say(shell, "draw review")[0])
     assert "draft" in repr(say(shell, "profile")[0])
-    say(shell, "edit review")
+    assert "stands in" in say(shell, "edit review")[1]
+    say(shell, "edit review --cell")
     assert next_cell(shell) == f"%%chain --save review --replace\n{REVIEW.strip()}"
     assert set(say(shell, "roles")[0]["kind"]) == {"role", "persona"}
     assert "refine" in set(say(shell, "templates")[0]["template"])

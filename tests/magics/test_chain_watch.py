@@ -114,7 +114,7 @@ def test_in_a_kernel_the_interrupt_button_keeps_what_is_answered_and_resume_goes
     assert kernel.run(f"%chain resume {shown.error.split()[-3]}").status == "ok"
     assert kernel.value("int(_['error'].isna().sum())") == 2
     kernel.run(f"%%chain --save kept --quiet\n{TWO_STEPS}")
-    [payload] = kernel.run("%chain edit kept").reply["payload"]
+    [payload] = kernel.run("%chain edit kept --cell").reply["payload"]
     assert (payload["source"], payload["replace"]) == ("set_next_input", False)
     assert payload["text"] == f"%%chain --save kept --replace\n{TWO_STEPS.strip()}"
     assert kernel.complete("%chain run kep") == ["kept"]
