@@ -1,0 +1,101 @@
+"""A page that is closed while a run goes on, two tabs, a kernel that is restarted in the middle: the store has all that was answered, and the rest can be asked."""
+
+import re
+import sqlite3
+import time
+
+import lab
+
+SETUP = """
+%load_ext orchestrator_nb
+%llm simulate on
+from orchestrator_nb import session
+session().simulator.say("question", "slow " * 60)
+rows = [{"p": f"question {number}"} for number in range(6)]
+"""
+RUN = "%%llm found << haiku flash --over rows --max-parallel 3\n{{ p }}"
+ALONE = "Error displaying|Loading widget|Error creating"
+
+
+def start(notebook, cell):
+    notebook.page.evaluate(
+        """index => { const notebook = window.jupyterapp.shell.currentWidget.content;
+                      notebook.deselectAll(); notebook.activeCellIndex = index; window.__ran = false;
+                      window.jupyterapp.commands.execute('notebook:run-cell').finally(() => { window.__ran = true }) }""",
+        cell,
+    )
+
+
+def run(notebook, cell):
+    start(notebook, cell)
+    notebook.wait_ran()
+
+
+def calls_of(server):
+    """How many calls each run has in the store, the oldest first."""
+    query = "SELECT runs.id, count(calls.id) FROM runs LEFT JOIN calls ON calls.run = runs.id AND calls.answer IS NOT NULL GROUP BY runs.id ORDER BY runs.id"
+    with sqlite3.connect(server.root.parent / "state/home/data/store.db") as store:
+        return [count for _, count in store.execute(query)]
+
+
+def under_way(notebook):
+    """Until the grid of a run has an answer that came while it goes on."""
+    notebook.page.locator(".onb-grid", has_text=re.compile("[1-9] of 12 calls")).first.wait_for(timeout=30_000)
+
+
+def opened(notebook):
+    """The grid of the ended run, as this page finds it."""
+    grid = notebook.page.locator(".onb-grid")
+    grid.get_by_text("16 of 12 calls").wait_for(timeout=20_000)
+    assert not re.search(ALONE, notebook.output(1))
+    if (search := grid.get_by_role("button", name="Search, compare and rate")).is_visible():
+        search.click()
+    return grid
+
+
+def wait_for(what):
+    until = time.monotonic() + 40
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_asked(open_notebook, server):
+    notebook = open_notebook("broken.ipynb", [SETUP, RUN, "%llm runs"])
+    page = notebook.page
+    run(notebook, 0)
+    start(notebook, 1)
+    under_way(notebook)
+    notebook.save()
+    page.goto("about:blank")  # closed, as far as the kernel can tell
+    left = calls_of(server)[0]
+    wait_for(lambda: calls_of(server) == [12])
+    assert left < 12
+
+    again = open_notebook("broken.ipynb")
+    opened(again)
+    with page.context.new_page() as second:  # two tabs on one notebook
+        other = opened(lab.Notebook.open(second, server, "broken.ipynb"))
+        other.get_by_role("gridcell").first.click()
+        second.keyboard.press("Escape")
+        second.keyboard.press("4")
+        page.locator(".onb-grid").get_by_role("img", name="rated 4 of 5").wait_for()
+
+    start(again, 1)
+    under_way(again)
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }")
+    again.wait_idle()
+    answered = calls_of(server)[-1]
+    assert 0 < answered < 12
+    again.shoot("broken-restarted")
+    page.get_by_text("The kernel has gone").first.wait_for(timeout=5_000)
+    run(again, 0)
+    run(again, 2)
+    line = page.locator(".onb-runs .onb-run").first
+    line.get_by_text(f"broken off {answered} of 12").wait_for(timeout=20_000)
+    line.get_by_role("button").click()
+    page.get_by_role("button", name=f"Resume: {12 - answered} left").click()
+    page.get_by_role("button", name=f"Ask {12 - answered} calls now").click()
+    wait_for(lambda: calls_of(server) == [12, 12])
+    page.get_by_text("has ended").first.wait_for()
+    again.shoot("broken-resumed")
