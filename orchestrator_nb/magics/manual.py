@@ -37,7 +37,11 @@ COMMANDS: Final = (
     ),
     Command("why", "why KEY", "where a setting's value comes from"),
     Command("simulate", "simulate on [SCRIPT]|off", "answer from the built-in simulator: no key, no network, no cost"),
-    Command("runs", "runs [--days N]", "the runs in the store, the newest first"),
+    Command(
+        "runs",
+        "runs [--days N]",
+        "the runs in the store, the newest first; in a notebook to search, open and go on with",
+    ),
     Command("show", "show [RUN]", "an earlier run as it was; RUN is its id, the beginning of one, or last"),
     Command(
         "grid",

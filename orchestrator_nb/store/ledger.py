@@ -221,6 +221,10 @@ class Ledger:
         """What was spent, by ``by``; simulated money only when asked for. Days are this machine's."""
         return self._reading.cost(by, simulated=simulated)
 
+    def days(self, since: float) -> tuple[list[Spent], list[Spent]]:
+        """What each day has cost since then (seconds since the epoch), in no order: of vendors, and of the simulator."""
+        return self._reading.days(since)
+
 
 def money(usd: Decimal | None) -> str | None:
     """An amount as text, which no float rounds."""

@@ -122,15 +122,32 @@ class Reading:
             total = _plus(total, spent)
         return total
 
+    def days(self, since: float) -> tuple[list[Spent], list[Spent]]:
+        """What each day has cost since then, in no order: of vendors, and of the simulator."""
+        day, sums = _Names("day"), dict[tuple[bool, str], Spent]()
+        for run, at, sent, spent in self._sent(f"{_ATTEMPTS} WHERE attempts.at >= ?", since):
+            key = bool(sent["simulated"]), day(run, at, "")
+            sums[key] = _plus(sums.get(key, Spent(key[1])), spent)
+        for run, at, _, spent in self._saved():
+            if at >= since:
+                key = False, day(run, at, "")
+                sums[key] = _plus(sums.get(key, Spent(key[1])), spent)
+        real = [spent for (simulated, _), spent in sums.items() if not simulated]
+        return real, [spent for (simulated, _), spent in sums.items() if simulated]
+
     def _attempts(self, simulated: bool, only: int | None = None) -> Iterable[tuple[int, float, str, Spent]]:
         sql, values = (_ATTEMPTS, ()) if only is None else (f"{_ATTEMPTS} WHERE attempts.run = ?", (only,))
+        for run, at, sent, spent in self._sent(sql, *values):
+            if simulated or not sent["simulated"]:
+                yield run, at, sent["model"], spent
+
+    def _sent(self, sql: str, *values: Any) -> Iterable[tuple[int, float, Mapping[str, Any], Spent]]:
         for number, run, at, written, sealed, end, end_seal in self._all(sql, *values):
             if seal("attempts", number, run, at, written) != sealed:
                 continue
             sent = json.loads(written)
             sound = end is not None and seal("settlements", number, end) == end_seal
-            if simulated or not sent["simulated"]:
-                yield run, at, sent["model"], _charged(sent, json.loads(end) if sound else {})
+            yield run, at, sent, _charged(sent, json.loads(end) if sound else {})
 
     def _saved(self, only: int | None = None) -> Iterable[tuple[int, float, str, Spent]]:
         sql, values = (_SERVED, ()) if only is None else (f"{_SERVED} AND calls.run = ?", (only,))

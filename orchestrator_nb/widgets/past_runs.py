@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
 from orchestrator_nb.errors import UserError
@@ -17,8 +16,8 @@ from orchestrator_nb.store.told import RunTold, Spent
 
 PAGE: Final = 50
 """Runs on a page."""
-DAYS: Final = 30
-"""Days that the chart shows at most."""
+DAYS: Final = 91
+"""Days that the chart can show, and one for the hours by which days begin earlier elsewhere."""
 CALLS: Final = 50
 """Calls of an opened run that are shown; its own display shows the others."""
 OPENED: Final = 10_000
@@ -140,21 +139,16 @@ def fitting(runs: Iterable[Shown], wanted: Wanted, now: float) -> list[Shown]:
     ]
 
 
-def days_of(billed: Iterable[Spent], with_simulated: Iterable[Spent]) -> list[dict[str, Any]]:
+def days_of(real: Iterable[Spent], simulated: Iterable[Spent]) -> list[dict[str, Any]]:
     """What each day cost, the oldest first, as JSON; ``simulated`` is what the simulator's answers would have cost, and is in no other figure."""
-    real = {spent.name: spent for spent in billed}
-    days = {spent.name: spent for spent in with_simulated}
-    return [_day(name, real.get(name, Spent(name)), days.get(name, Spent(name))) for name in sorted({*real, *days})]
+    paid, played = ({spent.name: spent for spent in some} for some in (real, simulated))
+    return [_day(name, paid.get(name, Spent(name)), played.get(name, Spent(name))) for name in sorted({*paid, *played})]
 
 
-def _day(name: str, real: Spent, everything: Spent) -> dict[str, Any]:
-    simulated = everything.billed + everything.possibly - real.billed - real.possibly
-    amounts = {"billed": real.billed, "possibly": real.possibly, "saved": real.saved, "simulated": simulated}
-    return {"day": name, **{name: _usd(amount) for name, amount in amounts.items()}, "unpriced": real.unpriced}
-
-
-def _usd(amount: Decimal) -> float:
-    return float(max(amount, Decimal(0)))
+def _day(name: str, real: Spent, simulated: Spent) -> dict[str, Any]:
+    amounts = {"billed": real.billed, "possibly": real.possibly, "saved": real.saved}
+    told = {name: float(amount) for name, amount in amounts.items()}
+    return {"day": name, **told, "simulated": float(simulated.billed + simulated.possibly), "unpriced": real.unpriced}
 
 
 def opened_of(run: Run, marks: Mapping[str, Mark]) -> dict[str, Any]:

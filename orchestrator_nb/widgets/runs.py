@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -21,7 +20,7 @@ from IPython.core.getipython import get_ipython
 
 from orchestrator_nb import sessions
 from orchestrator_nb.errors import OrchestratorError, UserError
-from orchestrator_nb.history import when
+from orchestrator_nb.history import DAY_S, when
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.amounts import usd_of
 from orchestrator_nb.kernel.clock import SystemClock
@@ -33,6 +32,7 @@ from orchestrator_nb.store.store import Store
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.past_runs import (
+    DAYS,
     OPENED,
     PAGE,
     STATES,
@@ -131,8 +131,7 @@ class RunPanel(AnyWidget):
             case {"kind": "list", "wanted": dict(wanted), "from": int(first)}:
                 self._list(wanted_of(wanted), first)
             case {"kind": "days"}:
-                ledger = self._store().ledger
-                days = days_of(ledger.cost("day"), ledger.cost("day", simulated=True))
+                days = days_of(*self._store().ledger.days(self._clock.wall() - DAYS * DAY_S))
                 self._tell({"kind": "days", "days": days, "today": when(self._clock.wall())[:10]})
             case {"kind": "open", "run": str(run)}:
                 self._open(run)
@@ -238,11 +237,13 @@ class RunPanel(AnyWidget):
     def _end_of_jobs(self) -> None:
         """Say once how what was begun here ended."""
         for run in [run for run, going in self._going.items() if going.has_ended]:
-            job, ended = self._going.pop(run).job, None
-            with suppress(Exception):
+            job, ended, why = self._going.pop(run).job, None, f"%llm resume {run} says why."
+            try:
                 ended = job.run if job else None
+            except OrchestratorError as error:
+                why = str(error)
             if ended is None:
-                self._say(f"Run {run} could not go on; %llm resume {run} says why.", problem=True)
+                self._say(f"Run {run} could not go on: {why}", problem=True)
                 continue
             failed = sum(call.error is not None for call in ended.calls)
             left = f"; {failed:,} of its calls failed" if failed else ""

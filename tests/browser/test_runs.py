@@ -13,7 +13,7 @@ from orchestrator_nb import session
 import json
 hostile = json.loads({payloads!r})
 session().simulator._world.lively = False
-for number in range(58):
+for number in range(50):
     _ = session().compare([f"question {{number}} " + hostile[number % len(hostile)]], ["sonnet"])
 session().simulator.fail("400", times=1)
 plan = session().plan("{{{{ p }}}}", ["sonnet", "flash"], over=[dict(p="will it?"), dict(p=hostile[1])])
@@ -35,7 +35,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     assert panel.locator(".onb-run").count() == 50
     panel.locator("svg").wait_for()
     panel.get_by_role("button", name="Older").click()
-    page.wait_for_function("() => document.querySelectorAll('.onb-run').length === 9")
+    page.wait_for_function("() => document.querySelectorAll('.onb-run').length === 1")
     panel.get_by_role("button", name="Newer").click()
     panel.locator("input[type=search]").focus()
     page.keyboard.type("will it")
@@ -82,4 +82,4 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     assert "onb-beside" in (server.root / "runs.ipynb").read_text()
     assert sqlite3.connect(server.root.parent / "state/home/data/store.db").execute(
         "SELECT count(*) FROM runs"
-    ).fetchone() == (59,)
+    ).fetchone() == (51,)

@@ -220,11 +220,8 @@ def test_what_is_begun_here_asks_nobody_for_a_password_and_goes_where_the_run_be
 
 def test_days_keep_what_is_paid_what_may_be_what_was_saved_and_what_was_simulated_apart():
     billed = [Spent("2026-11-02", 2, Decimal("0.5"), Decimal("0.1"), Decimal("0.2"), 1, 1)]
-    everything = [
-        Spent("2026-11-02", 5, Decimal("0.75"), Decimal("0.1"), Decimal("0.2"), 1, 1),
-        Spent("2026-11-01", 1, Decimal(1)),
-    ]
-    assert days_of(billed, everything) == [
+    simulated = [Spent("2026-11-02", 3, Decimal("0.25")), Spent("2026-11-01", 1, Decimal("0.9"), Decimal("0.1"))]
+    assert days_of(billed, simulated) == [
         {"day": "2026-11-01", "billed": 0.0, "possibly": 0.0, "saved": 0.0, "simulated": 1.0, "unpriced": 0},
         {"day": "2026-11-02", "billed": 0.5, "possibly": 0.1, "saved": 0.2, "simulated": 0.25, "unpriced": 1},
     ]

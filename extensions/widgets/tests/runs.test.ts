@@ -252,7 +252,7 @@ describe("the chart", () => {
 
   it("is a table too, the newest day first", () => {
     say({ kind: "days", days, today: "2026-11-22" });
-    const rows = [...el.querySelectorAll(".onb-cost tbody tr")].map((one) => one.textContent);
+    const rows = [...el.querySelectorAll(".onb-days tbody tr")].map((one) => one.textContent);
     expect(rows).toEqual(["2026-11-22$4.00$8.00", "2026-11-20$2.00$1.00"]);
     say({ kind: "days", days: [], today: "2026-11-22" });
     expect(found(el, "figure").hidden).toBe(true);

@@ -26,6 +26,8 @@ const SOON = 1_500;
 const LATER = 10_000;
 const PATIENCE = 60_000;
 const TYPED = 200;
+/** A store in which looking takes long is looked at more seldom. */
+const SHARE = 20;
 const SPANS: [string, string][] = [
   ["", "any time"],
   ["1", "last day"],
@@ -67,6 +69,7 @@ class Panel implements Acts {
   private from = 0;
   private timer = 0;
   private waiting = 0;
+  private took = 0;
   private again = false;
   private gone = false;
   private ran = new Set<string>();
@@ -139,6 +142,7 @@ class Panel implements Acts {
   }
 
   private fill(listed: Listed): void {
+    this.took = this.waiting ? performance.now() - this.waiting : 0;
     this.waiting = 0;
     const ended = [...this.ran].some((id) => listed.runs.some((run) => run.id === id && run.state !== "running"));
     const grown = this.last !== undefined && this.last.all !== listed.all;
@@ -207,7 +211,7 @@ class Panel implements Acts {
         if (document.hidden || this.box.offsetParent === null) this.plan();
         else this.look();
       },
-      this.ran.size ? SOON : LATER,
+      Math.max(this.ran.size ? SOON : LATER, SHARE * this.took),
     );
   }
 

@@ -96,7 +96,7 @@ export class Row {
     const at = when(run.at);
     this.toggle.textContent = at;
     this.toggle.setAttribute("aria-label", [at, run.chain || run.prompt || "run", run.state].join(", "));
-    const shown = [asked(run), [models(run)], [calls(run)], state(run), [cost(run)]];
+    const shown = [asked(run), [h("div", { class: "onb-line" }, models(run))], [calls(run)], state(run), [cost(run)]];
     shown.forEach((parts, place) => {
       this.cells[place + 1]?.replaceChildren(...parts);
     });
