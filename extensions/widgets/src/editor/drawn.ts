@@ -56,7 +56,7 @@ export function edgesOf(chain: Chain, moved: Moved): Edge[] {
   const straightFirst = [...chain.graph.edges].sort(
     (one, other) => Number(lanes.has(key(one))) - Number(lanes.has(key(other))),
   );
-  return straightFirst.map(({ source, target, leads }) => {
+  const drawn = straightFirst.map(({ source, target, leads }) => {
     const said =
       leads === "goto" ? "on error" : leads === "order" ? "waits" : told.has(target) ? "" : (when.get(target) ?? "");
     if (leads === "data") told.add(target); // once for each step
@@ -73,6 +73,7 @@ export function edgesOf(chain: Chain, moved: Moved): Edge[] {
       data: { aside: lanes.get(key({ source, target })) ?? null, shift: leads === "goto" ? 18 : 0 },
     } satisfies Edge;
   });
+  return drawn.reverse(); // words lie above the ways that pass by
 }
 
 function key({ source, target }: { source: string; target: string }): string {
@@ -110,6 +111,13 @@ function origin(steps: Map<string, Step>, moved: Moved, path: string | null): { 
   return { x: own.x + above.x, y: own.y + above.y };
 }
 
+/** The box of a step's head, from the corner of the picture: of a large container only so much as says what it is. */
+export function head(graph: Graph, moved: Moved, path: string): Rect | null {
+  const step = graph.nodes.find((one) => one.path === path);
+  const steps = new Map(graph.nodes.map((one) => [one.path, one]));
+  return step ? { ...origin(steps, moved, path), w: step.w, h: Math.min(step.h, 80) } : null;
+}
+
 /** The middle of each step's title, from the corner of the picture. */
 function corners(graph: Graph, moved: Moved): Map<string, { x: number; y: number }> {
   const steps = new Map(graph.nodes.map((step) => [step.path, step]));
@@ -121,7 +129,7 @@ function corners(graph: Graph, moved: Moved): Map<string, { x: number; y: number
   );
 }
 
-interface Rect {
+export interface Rect {
   x: number;
   y: number;
   w: number;

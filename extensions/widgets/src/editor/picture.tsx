@@ -19,7 +19,7 @@ import {
   useState,
 } from "react";
 import { useDesk } from "./context";
-import { type Drawn, edgesOf, type Moved, nextTo, nodesOf } from "./drawn";
+import { type Drawn, edgesOf, head, type Moved, nextTo, nodesOf, type Rect } from "./drawn";
 import { StepNode } from "./node";
 import { stepOf } from "./places";
 import { Way } from "./way";
@@ -55,7 +55,15 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
     setNodes(nodesOf(chain, moved.current, wire.readonly));
     setEdges(edgesOf(chain, moved.current));
   }, [chain, wire]);
-  useEffect(draw, [draw]);
+  const last = useRef(chain);
+  useEffect(() => {
+    draw();
+    const [before, now] = [last.current, chain].map((one) => stepOf(one, chosen.value));
+    last.current = chain;
+    if (before && now && (before.x !== now.x || before.y !== now.y)) {
+      reveal(flow, box.current, head(chain.graph, moved.current, now.path)); // it is elsewhere than it was
+    }
+  }, [draw, chain, chosen, flow]);
 
   const changed = useCallback((changes: NodeChange<Drawn>[]) => {
     const kept = new Map(moved.current);
@@ -78,10 +86,10 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
         if (found) found.focus({ preventScroll: true });
         else if (tries) requestAnimationFrame(() => seen(tries - 1));
       };
-      reveal(flow, box.current, path);
+      reveal(flow, box.current, head(chain.graph, moved.current, path));
       seen(20);
     },
-    [flow],
+    [chain, flow],
   );
   useImperativeHandle(
     ref,
@@ -189,15 +197,12 @@ function begin(flow: ReturnType<typeof useReactFlow<Drawn, Edge>>, box: HTMLElem
   void flow.setViewport({ x: Math.max(16, (room - chain.graph.width * zoom) / 2), y: 14, zoom });
 }
 
-/** Moves the picture only where the step is not in sight. */
-function reveal(flow: ReturnType<typeof useReactFlow<Drawn, Edge>>, box: HTMLElement | null, path: string): void {
-  const node = flow.getInternalNode(path);
-  if (!node || !box) return;
+/** Moves the picture only where the box is not in sight. */
+function reveal(flow: ReturnType<typeof useReactFlow<Drawn, Edge>>, box: HTMLElement | null, rect: Rect | null): void {
+  if (!rect || !box) return;
   const { x, y, zoom } = flow.getViewport();
-  const at = node.internals.positionAbsolute;
-  const [left, top] = [at.x * zoom + x, at.y * zoom + y];
-  const right = left + (node.width ?? 0) * zoom;
-  const bottom = top + Math.min(node.height ?? 0, 80) * zoom;
+  const [left, top] = [rect.x * zoom + x, rect.y * zoom + y];
+  const [right, bottom] = [left + rect.w * zoom, top + rect.h * zoom];
   if (left >= 0 && top >= 0 && right <= box.clientWidth && bottom <= box.clientHeight) return;
-  void flow.setCenter(at.x + (node.width ?? 0) / 2, at.y + Math.min(node.height ?? 0, 80) / 2, { zoom });
+  void flow.setCenter(rect.x + rect.w / 2, rect.y + rect.h / 2, { zoom });
 }
