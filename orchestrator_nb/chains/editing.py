@@ -7,7 +7,7 @@ as can be (`orchestrator_nb.chains.page`). Where no such small edit is found, th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from orchestrator_nb.chains.changing import Change, Drop, Insert, Put, Refused, 
 from orchestrator_nb.chains.linking import connected, disconnected
 from orchestrator_nb.chains.page import NoSuchEdit, Page, changed, value_of
 from orchestrator_nb.chains.problems import at, key_of, steps_along
-from orchestrator_nb.chains.renaming import free_name, renamed
+from orchestrator_nb.chains.renaming import free_name, is_named, renamed
+from orchestrator_nb.chains.spots import spots
 from orchestrator_nb.chains.write import dumped
 from orchestrator_nb.config.yaml import MAX_DEPTH, Place
 from orchestrator_nb.errors import ConfigError
@@ -47,7 +48,7 @@ def edited(text: str, op: Op, root: Place = ()) -> Edited:
 
 
 def _by_hand(old: str, text: Any) -> str:
-    """The text as a browser gives it, which has no other line ends than \\n."""
+    """The text as a browser gives it, which has the line ends of Unix; those of the old text come back."""
     new: str = plain(text) if isinstance(text, str) else ""
     return (
         new.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old and not re.search(r"(?<!\r)\n", old) else new
@@ -88,12 +89,15 @@ def _value(text: str) -> Any:
 
 
 def _edited(text: str, op: Op, root: Place) -> Edited:
-    if op.get("do") == "move" and (moved := _moved_as_written(text, op, root)):
-        return Edited(moved)
     chain = at(_value(text), root) if root else _value(text)
     if not isinstance(chain, dict):
         raise Refused("there is no chain here; write 'steps:' and steps below it.")
-    return _made(text, changes_of(chain, op), root)
+    changes = _asked(chain, op)
+    begun = _made(text, _pinned(chain, changes), root)
+    if op.get("do") == "move" and (moved := _moved_as_written(begun.text, changes, root)):
+        return replace(begun, text=moved)
+    made = _made(begun.text, changes, root)
+    return replace(made, note=begun.note or made.note)
 
 
 def _made(text: str, changes: list[Change], root: Place) -> Edited:
@@ -137,27 +141,82 @@ def _rewritten(place: Place, step: Place) -> str:
 
 def changes_of(chain: Any, op: Op) -> list[Change]:
     """The changes of the chain's plain value that an operation means. Raises `Refused`."""
-    match op:
-        case {"do": "set", "place": where, "value": value}:
-            return list(_set(chain, _place(where), plain(value)))
-        case {"do": "unset", "place": where}:
-            place = _place(where)
-            return [Drop(place)] if _there(chain, place) else []
-        case {"do": "add", "place": where, "at": int(index), "value": value}:
-            place = _place(where)
-            new = _named(chain, plain(value)) if steps_along((*place, 0))[-1:] == ((*place, 0),) else plain(value)
-            return list(_added(chain, place, index, new))
-        case {"do": "remove", "place": where}:
-            return [Drop(_existing(chain, _place(where)))]
-        case {"do": "move", "from": source, "to": target, "at": int(index)}:
-            return list(_moved(chain, _existing(chain, _place(source)), _place(target), index))
-        case {"do": "rename", "place": where, "name": str(name)}:
-            return renamed(chain, _step(chain, where), name)
-        case {"do": "connect", "source": source, "target": target}:
-            return list(_all_set(chain, connected(chain, _step(chain, source), _step(chain, target))))
-        case {"do": "disconnect", "source": source, "target": target}:
-            return disconnected(chain, _step(chain, source), _step(chain, target))
-    raise Refused(f"there is no operation {str(op.get('do'))[:20]!r} with these parts.")
+    changes = _asked(chain, op)
+    return [*_pinned(chain, changes), *changes]
+
+
+def _asked(chain: Any, op: Op) -> list[Change]:
+    if (read := _READERS.get(str(op.get("do")))) is None:
+        raise Refused(f"there is no operation {str(op.get('do'))[:20]!r}.")
+    try:
+        return list(read(chain, op))
+    except KeyError as missing:
+        lacks = str(missing)
+    raise Refused(f"the operation says nothing of {lacks}.")
+
+
+def _set_op(chain: Any, op: Op) -> Iterable[Change]:
+    return _set(chain, _place(op["place"]), plain(op["value"]))
+
+
+def _unset_op(chain: Any, op: Op) -> Iterable[Change]:
+    place = _place(op["place"])
+    return [Drop(place)] if _there(chain, place) else []
+
+
+def _add_op(chain: Any, op: Op) -> Iterable[Change]:
+    place, value = _place(op["place"]), plain(op["value"])
+    is_step = steps_along((*place, 0))[-1:] == ((*place, 0),)
+    return _added(chain, place, _index(op), _named(chain, value) if is_step else value)
+
+
+def _move_op(chain: Any, op: Op) -> Iterable[Change]:
+    return _moved(chain, _existing(chain, _place(op["from"])), _place(op["to"]), _index(op))
+
+
+def _rename_op(chain: Any, op: Op) -> Iterable[Change]:
+    return renamed(chain, _step(chain, op["place"]), str(op["name"]))
+
+
+def _connect_op(chain: Any, op: Op) -> Iterable[Change]:
+    return _all_set(chain, connected(chain, _step(chain, op["source"]), _step(chain, op["target"])))
+
+
+def _disconnect_op(chain: Any, op: Op) -> Iterable[Change]:
+    return disconnected(chain, _step(chain, op["source"]), _step(chain, op["target"]))
+
+
+_READERS: Final[Mapping[str, Callable[[Any, Op], Iterable[Change]]]] = {
+    "set": _set_op,
+    "unset": _unset_op,
+    "add": _add_op,
+    "remove": lambda chain, op: [Drop(_existing(chain, _place(op["place"])))],
+    "move": _move_op,
+    "rename": _rename_op,
+    "connect": _connect_op,
+    "disconnect": _disconnect_op,
+}
+
+
+def _pinned(chain: Any, changes: list[Change]) -> list[Change]:
+    """A step without an id is called by its place. One that others name gets that name as its id, where it would be called otherwise afterwards."""
+    after = chain
+    for change in changes:
+        after = applied(after, change)
+    names = {id(spot.value): spot.name for spot in spots(after)}
+    return [
+        Put((*spot.place, "id"), spot.name)
+        for spot in spots(chain)
+        if spot.named and isinstance(spot.value, dict) and not spot.get("id")
+        if names.get(id(spot.value), spot.name) != spot.name and is_named(chain, spot)
+    ]
+
+
+def _index(op: Op) -> int:
+    index = op["at"]
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise Refused("'at' is a whole number.")
+    return index
 
 
 def _place(given: Any) -> Place:
@@ -169,10 +228,13 @@ def _place(given: Any) -> Place:
 
 def _there(value: Any, place: Place) -> bool:
     for part in place:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value)):
-            value = value[part]
+        if isinstance(value, dict):
+            inside = part in value
         else:
+            inside = isinstance(value, list) and isinstance(part, int) and 0 <= part < len(value)
+        if not inside:
             return False
+        value = value[part]
     return True
 
 
@@ -267,19 +329,16 @@ def _shifted(source: Place, target: Place) -> Place:
     return target
 
 
-def _moved_as_written(text: str, op: Op, root: Place) -> str | None:
+def _moved_as_written(text: str, changes: list[Change], root: Place) -> str | None:
     """A step of a list put elsewhere with its own text and its comments, where that is easily done."""
-    chain = value_in(text, root)
-    changes = changes_of(chain, op)
     match changes:
-        case [Drop(place) as drop, Insert(target, index, value)]:
+        case [Drop(place) as drop, Insert(target, index)]:
             pass
         case _:
             return None
-    before = _value(text)
-    after = applied(before, replace(drop, place=(*root, *place)))
+    after = applied(_value(text), replace(drop, place=(*root, *place)))
     try:
         raw, rest = Page(text).item((*root, *place))
-        return changed(rest, Insert((*root, *target), index, value, raw), after)
+        return changed(rest, Insert((*root, *target), index, at(_value(text), (*root, *place)), raw), after)
     except (NoSuchEdit, LookupError, ValueError):
         return None

@@ -70,12 +70,17 @@ def _named(one: Spot, other: Spot) -> str:
     if one.named and other.place[: len(one.room)] == one.room:
         return one.name
     above = one.within
-    if above and above.named and one.room[-1] == "parallel" and other.place[: len(above.room)] == above.room:
-        if not above.get("each") and other.place[: len(above.place)] != above.place:
-            return f"{above.name}.{one.name}"
+    if above and above.named and _is_branch_seen_from(one, above, other):
+        return f"{above.name}.{one.name}"
     if one.named and above and one.place[: len(above.place)] == above.place:
         raise Refused(f"{one.name!r} is inside {above.name!r} and not known outside; connect {above.name!r}.")
     raise Refused(f"{one.name!r} is a branch, and what is beside it does not wait for it; connect the step around it.")
+
+
+def _is_branch_seen_from(one: Spot, above: Spot, other: Spot) -> bool:
+    """Whether it is a branch of a parallel step that has ended where the other begins, and has one value for it."""
+    outside = other.place[: len(above.room)] == above.room and other.place[: len(above.place)] != above.place
+    return outside and one.room[-1] == "parallel" and not above.get("each")
 
 
 def _require_no_circle(chain: Any, changes: list[Change], one: Spot, other: Spot) -> None:

@@ -206,11 +206,13 @@ class Page:
     def _put_behind(self, key: yaml.Node, node: yaml.Node, end: int, value: Any) -> str:
         """In the place of a key's value. Comments between the key and the value, and behind it, stay."""
         start, column = self._colon(key) + 1, key.start_mark.column
-        new = self._behind_key(value, node, column)
+        first, line, rest = self._behind_key(value, node, column).partition("\n")
         beside, below = self._comments(start, node)
-        if "\n" not in self.text[start:end] and (behind := _COMMENT.match(self.text, end)):
+        if line and "\n" not in self.text[start:end] and (behind := _COMMENT.match(self.text, end)):
             beside, end = behind[0].strip(), behind.end()
-        first, line, rest = new.partition("\n")
+        if not line and not beside and self.text[start:end].strip():
+            gap = self.text[start : node.start_mark.index]
+            first = f"{gap}{first[1:]}" if gap and not gap.strip(" ") else first
         beside = f"  {beside}" if beside else ""
         return self._replaced(start, end, f"{first}{beside}{line}{rest}{_lines(below, column)}")
 
@@ -371,7 +373,7 @@ def _indents_lists(text: str) -> bool:
     found = re.search(
         r"^( *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*(\1 *)- ", text, re.MULTILINE
     )
-    return bool(found) and len(found[2]) > len(found[1])
+    return found is not None and len(found[2]) > len(found[1])
 
 
 def _is_short(value: list[Any] | dict[str, Any]) -> bool:

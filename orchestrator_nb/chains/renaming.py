@@ -48,6 +48,22 @@ def renamed(chain: Any, place: Place, name: str) -> list[Change]:
     return found + list(_followed(chain, spot, name))
 
 
+def is_named(chain: Any, spot: Spot) -> bool:
+    """Whether anything names a step: a text, a jump, or the chain's outputs."""
+    texts = _in_sight(chain, spot)
+    outputs = chain.get("outputs")
+    return (
+        any(spot.name in names_in(said.text, expression=said.expression) for said in texts)
+        or any(_jump(other) == spot.name for other in spots(chain) if other.room == spot.room)
+        or (isinstance(outputs, list) and spot.name in outputs)
+    )
+
+
+def _jump(spot: Spot) -> Any:
+    on_error = spot.get("on_error")
+    return on_error.get("goto") if isinstance(on_error, dict) else None
+
+
 def free_name(chain: Any, step: dict[str, Any]) -> str:
     """A name for a new step, which nothing in the chain has."""
     return free(_base(step), set(taken_names(chain)))
@@ -100,11 +116,7 @@ def _branch_renamed(chain: Any, spot: Spot, name: str) -> Iterator[Change]:
         return
     if spot.room[-1] == "parallel" and above.named:
         for said in _in_sight(chain, above):
-            yield from _retold(
-                said,
-                lambda text, said=said: _part_renamed(text, above.name, spot.name, name, said.expression),
-                spot.name,
-            )
+            yield from _retold(said, _part_renamed(said, above.name, spot.name, name), spot.name)
     yield Call(spot.place, name)
 
 
@@ -116,19 +128,15 @@ def _followed(chain: Any, spot: Spot, name: str) -> Iterator[Change]:
     if old == name:
         return
     for said in _in_sight(chain, spot):
-        yield from _retold(said, lambda text, said=said: _name_renamed(text, old, name, said.expression), old)
+        yield from _retold(said, _name_renamed(said, old, name), old)
     for other in spots(chain):
-        on_error = other.get("on_error")
-        if other.room == spot.room and isinstance(on_error, dict) and on_error.get("goto") == old:
+        if other.room == spot.room and _jump(other) == old:
             yield Put((*other.place, "on_error", "goto"), name)
     if spot.room == ("steps",) and isinstance(outputs := chain.get("outputs"), list):
         yield from (Put(("outputs", index), name) for index, one in enumerate(outputs) if one == old)
 
 
-def _retold(said: Said, tell: Callable[[str], str | None], old: str) -> Iterator[Change]:
-    if not re.search(rf"\b{re.escape(old)}\b", said.text):
-        return
-    new = tell(said.text)
+def _retold(said: Said, new: str | None, old: str) -> Iterator[Change]:
     if new is None:
         raise Refused(f"{old!r} cannot be followed into {'.'.join(map(str, said.place))!r}; change that text first.")
     if new != said.text:
@@ -211,7 +219,7 @@ def names_in(text: str, *, expression: bool) -> frozenset[str]:
     return frozenset(node.name for node in tree.find_all(nodes.Name)) if tree else frozenset()
 
 
-def _name_renamed(text: str, old: str, new: str, expression: bool) -> str | None:
+def _name_renamed(said: Said, old: str, new: str) -> str | None:
     def tell(before: list[str], word: str, after: str) -> str:
         is_name = word == old and before[-1:] not in (["."], ["|"]) and after != "("
         return new if is_name else word
@@ -219,10 +227,10 @@ def _name_renamed(text: str, old: str, new: str, expression: bool) -> str | None
     def right(tree: nodes.Node) -> None:
         _rename(tree, old, new, frozenset())
 
-    return _judged(text, expression, tell, right)
+    return _judged(said, old, tell, right)
 
 
-def _part_renamed(text: str, whole: str, old: str, new: str, expression: bool) -> str | None:
+def _part_renamed(said: Said, whole: str, old: str, new: str) -> str | None:
     def tell(before: list[str], word: str, _after: str) -> str:
         is_attribute = before[-2:] == [whole, "."] and before[-3:-2] != ["."] and word == old
         is_item = before[-2:] == [whole, "["] and before[-3:-2] != ["."] and word in (f"'{old}'", f'"{old}"')
@@ -233,7 +241,7 @@ def _part_renamed(text: str, whole: str, old: str, new: str, expression: bool) -
             if isinstance(node.node, nodes.Name) and node.node.name == whole:  # type: ignore[attr-defined]
                 _repart(node, old, new)
 
-    return _judged(text, expression, tell, right)
+    return _judged(said, old, tell, right)
 
 
 def _repart(node: Any, old: str, new: str) -> None:
@@ -244,9 +252,12 @@ def _repart(node: Any, old: str, new: str) -> None:
 
 
 def _judged(
-    text: str, expression: bool, tell: Callable[[list[str], str, str], str], right: Callable[[nodes.Node], None]
+    said: Said, old: str, tell: Callable[[list[str], str, str], str], right: Callable[[nodes.Node], None]
 ) -> str | None:
     """The text with its words told anew; ``None`` where it then does not read as it should. A text that cannot be read stays."""
+    text, expression = said.text, said.expression
+    if not re.search(rf"\b{re.escape(old)}\b", text):
+        return text
     wanted = _tree(text, expression)
     if wanted is None:
         return text

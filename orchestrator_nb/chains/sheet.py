@@ -197,10 +197,8 @@ def _deed(spot: Spot) -> Any:  # noqa: PLR0911  # one of each kind
         return Python(str(get("python")))
     if plan is not None:
         return Propose(Ask(str(plan.get("task", "") if isinstance(plan, dict) else plan)))
-    return Ask(
-        *(None if get(key) is None else str(get(key)) for key in ("prompt", "role", "persona")),
-        model=_names(get("model")),
-    )
+    said = {key: None if get(key) is None else str(get(key)) for key in ("prompt", "role", "persona")}
+    return Ask(said["prompt"], said["role"], said["persona"], model=_names(get("model")))
 
 
 def _switch(switch: Mapping[str, Any], inside: tuple[Step, ...]) -> Switch:

@@ -207,6 +207,7 @@ class Dumper(yaml.SafeDumper):
     """Blocks for long texts, no aliases, and quotes wherever our reader would take a text for something else."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        """Every value is written out."""
         return True
 
 

@@ -64,13 +64,13 @@ def opened(name: str, session: Session, *, source: str | None = None) -> Opened:
 
 def _known(name: str, kept: Kept) -> Opened:
     if kept.text is None or kept.path is None:
-        return Opened(name, _written(name, kept), trusted=kept.trusted, foreign=not kept.trusted)
+        return Opened(name, _written(kept), trusted=kept.trusted, foreign=not kept.trusted)
     if kept.origin == "user":
         return _own(name, kept.path, trusted=True)
     return Opened(name, kept.text, _root(kept.text, name), trusted=kept.trusted, foreign=not kept.trusted)
 
 
-def _written(name: str, kept: Kept) -> str:
+def _written(kept: Kept) -> str:
     """A chain that has no text of its own: of the notebook, or of the settings."""
     if kept.chain is None:
         raise ChainError(kept.problems)

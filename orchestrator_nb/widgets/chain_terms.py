@@ -48,15 +48,21 @@ def kinds(chosen: dict[str, list[str]]) -> list[dict[str, Any]]:
         ("each", "For each", "the same for each item of a list", {"each": "lines(input)", "prompt": "{{ item }}"}),
         ("repeat", "Repeat", "turns, until a condition is true", _REPEAT),
         ("parallel", "Parallel", "branches at the same time", {"parallel": {"one": _ASK, "two": _ASK}}),
-        ("switch", "Switch", "one of several branches", {"switch": {"ask": "Is this a question? yes or no: {{ input }}", "cases": {"yes": _ASK}, "default": _ASK}}),  # fmt: skip
+        ("switch", "Switch", "one of several branches", {"switch": _SWITCH}),
         ("block", "Block", "several steps as one", {"steps": [{"id": "first", "prompt": "{{ input }}"}]}),
         ("use", "Use", "another chain as a step", {"use": chain}),
         ("python", "Python", "a function that the notebook has registered", {"python": function}),
-        ("plan", "Plan", "a model proposes further steps, which then run", {"plan": {"task": "{{ input }}", "max_steps": 3}}),
-    ]  # fmt: skip
+        (
+            "plan",
+            "Plan",
+            "a model proposes further steps, which then run",
+            {"plan": {"task": "{{ input }}", "max_steps": 3}},
+        ),
+    ]
     return [{"kind": kind, "label": label, "hint": hint, "template": step} for kind, label, hint, step in rows]
 
 
 _ASK: Final = {"prompt": "{{ input }}"}
 _REPEAT: Final = {"repeat": {"max": 3, "until": "similarity(previous, current) >= 0.95"}, "prompt": "{{ previous }}"}
+_SWITCH: Final = {"ask": "Is this a question? yes or no: {{ input }}", "cases": {"yes": _ASK}, "default": _ASK}
 _OTHERS: Final = (("chains", "other_chain"), ("functions", "function_name"))
