@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { nextTo } from "../src/editor/drawn";
+import { edgesOf, nextTo } from "../src/editor/drawn";
 import editor from "../src/editor/index";
 import { copyOf, gaps, moved, stepOf } from "../src/editor/places";
 import { shown as asText, Forms, groups, read } from "../src/editor/schema";
@@ -255,6 +255,20 @@ describe("steps", () => {
     expect(nextTo(chain.graph, none, "sides.con.risks", "ArrowDown")).toBe("sides.con.against");
     expect(nextTo(chain.graph, none, "answer.complaint", "ArrowRight")).toBe("answer.order");
     expect(nextTo(chain.graph, none, "note", "ArrowDown")).toBeNull();
+  });
+
+  it("are joined by edges that tell why, and pass beside what is in their way", () => {
+    const edges = new Map(edgesOf(chain, new Map()).map((one) => [one.id.replaceAll("\n", " "), one]));
+    expect(edges.get("goto polished.revise polished.last")).toMatchObject({
+      label: "on error",
+      className: "onb-edge-goto",
+    });
+    expect(edges.get("data more note")?.label).toBe("when not contains(polished, 'so…");
+    expect(edges.get("data sides answer")?.data).toEqual({ aside: null, bend: null, shift: 0 });
+    const left = edges.get("data sides more")?.data?.aside as number;
+    const passed = chain.graph.nodes.filter((one) => ["answer", "polished"].includes(one.path));
+    expect(passed.every((one) => left < one.x)).toBe(true);
+    expect(edges.get("data notes more")?.data?.bend).toBe(320); // below the taller step beside it
   });
 
   it("give branches a name to add and to take away", async () => {

@@ -50,12 +50,11 @@ function ports({ w, h }: Step): NonNullable<Drawn["handles"]> {
 const COLOURS = { data: "var(--onb-edge)", goto: "var(--onb-alarm)", order: "var(--onb-edge)" };
 
 export function edgesOf(chain: Chain, moved: Moved): Edge[] {
-  const lanes = aside(chain.graph, moved);
+  const ways = courses(chain.graph, moved);
   const when = new Map(chain.graph.nodes.map((step) => [step.path, step.marks.find((mark) => /^when\b/.test(mark))]));
+  const passes = (edge: { source: string; target: string }) => (ways.get(key(edge))?.aside ?? null) !== null;
   const told = new Set<string>();
-  const straightFirst = [...chain.graph.edges].sort(
-    (one, other) => Number(lanes.has(key(one))) - Number(lanes.has(key(other))),
-  );
+  const straightFirst = [...chain.graph.edges].sort((one, other) => Number(passes(one)) - Number(passes(other)));
   const drawn = straightFirst.map(({ source, target, leads }) => {
     const said =
       leads === "goto" ? "on error" : leads === "order" ? "waits" : told.has(target) ? "" : (when.get(target) ?? "");
@@ -70,7 +69,7 @@ export function edgesOf(chain: Chain, moved: Moved): Edge[] {
       focusable: false,
       markerEnd: { type: MarkerType.ArrowClosed, color: COLOURS[leads], width: 16, height: 16 },
       type: "way",
-      data: { aside: lanes.get(key({ source, target })) ?? null, shift: leads === "goto" ? 18 : 0 },
+      data: { aside: null, bend: null, ...ways.get(key({ source, target })), shift: leads === "goto" ? 18 : 0 },
     } satisfies Edge;
   });
   return drawn.reverse(); // words lie above the ways that pass by
@@ -136,23 +135,33 @@ export interface Rect {
   h: number;
 }
 
-/** How far to the left an edge has to go so that no step is in its way; by its two ends, only where one is. */
-function aside(graph: Graph, moved: Moved): Map<string, number> {
+/** How an edge runs: straight down to `bend`, where taller steps stand beside its source; `aside` of the steps in its way, on their left. */
+interface Course {
+  aside: number | null;
+  bend: number | null;
+}
+
+function courses(graph: Graph, moved: Moved): Map<string, Course> {
   const steps = new Map(graph.nodes.map((step) => [step.path, step]));
   const rect = (step: Step): Rect => ({ ...step, ...moved.get(step.path) });
   const rooms = grouped(graph.nodes);
-  const found = new Map<string, number>();
+  const found = new Map<string, Course>();
+  let lanes = 0;
   for (const { source, target } of graph.edges) {
     const [from, to] = [steps.get(source), steps.get(target)];
     if (!from || !to || from.parent !== to.parent) continue;
-    const [start, end] = [rect(from), rect(to)];
-    const between = (rooms.get(from.parent) ?? [])
-      .map(rect)
-      .filter((one) => one.y >= start.y + start.h && one.y + one.h <= end.y);
-    if (!between.some((one) => crosses(one, start, end))) continue;
-    const left = Math.min(...between.map((one) => one.x));
-    const lane = found.size % 4; // beside each other, as long as there are few
-    found.set(key({ source, target }), left - 10 - 7 * lane + origin(steps, moved, from.parent).x);
+    const [start, end, corner] = [rect(from), rect(to), origin(steps, moved, from.parent)];
+    const others = (rooms.get(from.parent) ?? []).filter((one) => one !== from && one !== to).map(rect);
+    const low = start.y + start.h;
+    const beside = others.filter((one) => one.y < low && one.y + one.h > low && one.y + one.h < end.y);
+    const bend = Math.max(low, ...beside.map((one) => one.y + one.h));
+    const between = others.filter((one) => one.y >= low && one.y + one.h <= end.y);
+    const course: Course = { aside: null, bend: bend > low ? bend + corner.y : null };
+    if (between.some((one) => crosses(one, { ...start, h: bend - start.y }, end))) {
+      course.aside = Math.min(...between.map((one) => one.x)) - 10 - 7 * (lanes % 4) + corner.x; // lanes beside each other
+      lanes += 1;
+    }
+    found.set(key({ source, target }), course);
   }
   return found;
 }
