@@ -26,6 +26,8 @@ TEXT: Final = 1_500
 """Signs of an answer that are shown."""
 STATES: Final = ("running", "broken off", "failed", "answered")
 _NAME: Final = 300
+_HAY: Final = 5_000
+_BRACES: Final = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +102,13 @@ def shown_of(told: RunTold, spent: Spent, first: Mapping[str, Any], *, at_work: 
         bool(about.get("simulated")),
         plain(cut(prompt, _NAME)),
         tuple(plain(str(notice)) for notice in told.told.get("notices", ()))[:5],
-        "\n".join((told.id, notebook, name, prompt, *models)).casefold(),
+        "\n".join((told.id, notebook, name, prompt[:_HAY], *models)).casefold(),
     )
 
 
 def _filled(template: str, first: Mapping[str, Any]) -> str:
     """The first prompt, as far as its variables stand in it by their names."""
-    for name, value in first.items():
-        template = re.sub(rf"\{{\{{-?\s*{re.escape(name)}\s*-?\}}\}}", lambda _, v=value: str(v)[:_NAME], template)
-    return template
+    return _BRACES.sub(lambda found: str(first[found[1]])[:_NAME] if found[1] in first else found[0], template)
 
 
 def _short(name: object) -> str:

@@ -47,7 +47,12 @@ from orchestrator_nb.widgets.past_runs import (
 from orchestrator_nb.widgets.past_still import still_of
 from orchestrator_nb.widgets.wire import hear_while_a_cell_runs
 
-_CELLS: Final = {"show": "%llm show {}", "resume": "%llm resume {}", "errors": "%llm resume {} --errors"}
+_CELLS: Final = {
+    "show": "%llm show {}",
+    "grid": "%llm grid {}",
+    "resume": "%llm resume {}",
+    "errors": "%llm resume {} --errors",
+}
 _CHAIN_CELLS: Final = {**_CELLS, "resume": "%chain resume {}", "errors": "%chain resume {}"}
 
 
@@ -156,6 +161,7 @@ class RunPanel(AnyWidget):
         }
         told = {"total": len(found), "all": len(runs), "page": PAGE, "from": first}
         self._tell({"kind": "runs", "runs": page, **told, **names})
+        self._view = None  # how it ended is for all
         self._end_of_jobs()
 
     def _runs(self) -> list[Shown]:

@@ -37,6 +37,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     panel.get_by_role("button", name="Older").click()
     page.wait_for_function("() => document.querySelectorAll('.onb-run').length === 1")
     panel.get_by_role("button", name="Newer").click()
+    page.wait_for_function("() => document.querySelectorAll('.onb-run').length === 50")
     panel.locator("input[type=search]").focus()
     page.keyboard.type("will it")
     page.wait_for_function("() => document.querySelectorAll('.onb-run').length === 1")
@@ -66,7 +67,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     asking.get_by_role("button", name="Ask 1 call now").click()
     panel.get_by_text("has ended").wait_for(timeout=20_000)
     assert "answered" in panel.locator(".onb-run").first.inner_text()
-    panel.get_by_role("button", name="Insert a cell").click()
+    panel.get_by_role("button", name="Insert a cell with its frame").click()
     page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-CodeCell').length > 3")
     assert notebook.sources()[2].startswith("%llm show 2")
     assert page.evaluate(ALERT) == []

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from orchestrator_nb.cli.outputs import difference
 from orchestrator_nb.history import when
@@ -160,7 +162,12 @@ def test_a_run_is_opened_with_its_answers_and_what_was_thought_of_them(panel, se
 
 def test_a_cell_is_offered_for_each_thing_that_can_be_typed(panel, session):
     run = failed_run(session)
-    for what, cell in {"show": "show {}", "resume": "resume {}", "errors": "resume {} --errors"}.items():
+    for what, cell in {
+        "show": "show {}",
+        "grid": "grid {}",
+        "resume": "resume {}",
+        "errors": "resume {} --errors",
+    }.items():
         assert hear(panel, kind="cell", run=run, what=what)["insert"]["cells"] == [f"%llm {cell.format(run)}"]
     chain = session.run_chain(CHAIN, model="sonnet")["run_id"][0]
     assert hear(panel, kind="cell", run=chain, what="resume")["insert"]["cells"] == [f"%chain resume {chain}"]
@@ -276,6 +283,10 @@ def test_a_notebook_that_a_program_runs_has_the_frame_alone_and_one_that_a_perso
             for shown in (person, alone)
         )
         assert difference(saved, replayed) == []
+        outputs = [nbformat.v4.new_output("display_data", data=data) for data in [view, beside, *person.results]]
+        cell = nbformat.v4.new_code_cell("%llm runs", outputs=outputs)
+        page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+        assert "possibly_usd</th>" in page
         assigned = kernel.run("frame = %llm runs\nlen(frame)", timeout=60, cell="two")
         assert (len(assigned.outputs), assigned.results[0]["text/plain"]) == (0, "1")
         later = kernel.run("frame", timeout=60, cell="three")

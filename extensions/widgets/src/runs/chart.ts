@@ -83,7 +83,12 @@ export class Chart {
         shown(day, "simulated"),
       ]),
     );
-    const picture = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "xMinYMid", role: "img", "aria-label": said });
+    const picture = s("svg", {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "xMinYMid",
+      role: "img",
+      "aria-label": said,
+    });
     const step = (WIDTH - LEFT) / this.days.length;
     this.days.forEach((day, at) => {
       const tall = (amount: number) => (amount > 0 ? Math.max(1.5, (amount / (highest || 1)) * (FLOOR - 16)) : 0);

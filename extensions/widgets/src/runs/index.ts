@@ -219,7 +219,7 @@ class Panel implements Acts {
     this.send({ kind: "open", run });
   }
 
-  insert(run: string, what: "show" | "resume" | "errors"): void {
+  insert(run: string, what: "show" | "grid" | "resume" | "errors"): void {
     this.send({ kind: "cell", run, what });
   }
 

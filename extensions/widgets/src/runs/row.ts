@@ -48,13 +48,16 @@ export interface Estimate {
 }
 export interface Acts {
   open(run: string): void;
-  insert(run: string, what: "show" | "resume" | "errors"): void;
+  insert(run: string, what: "show" | "grid" | "resume" | "errors"): void;
   estimate(run: string, errors: boolean): void;
   start(run: string, errors: boolean, most: string): void;
   stop(run: string): void;
 }
 
 export const COLUMNS = ["when", "asked", "models", "calls", "state", "cost"];
+const FRAME = "Insert a cell with its frame";
+const GRID = "… with its grid";
+const GOES_ON = "Insert a cell that goes on";
 const SIGNS: Record<State, string> = { running: "▶", "broken off": "◐", failed: "✕", answered: "✓" };
 
 export class Row {
@@ -177,11 +180,10 @@ export class Row {
   }
 
   private actsOf(run: Run): string[] {
-    if (run.state === "running")
-      return run.mine ? ["Insert a cell with its frame", "Stop"] : ["Insert a cell with its frame"];
+    const found = [FRAME, GRID];
+    if (run.state === "running") return run.mine ? [...found, "Stop"] : found;
     const left = run.calls - run.done;
-    const found = ["Insert a cell with its frame"];
-    if (run.chain) return run.state === "answered" ? found : [...found, "Insert a cell that goes on"];
+    if (run.chain) return run.state === "answered" ? found : [...found, GOES_ON];
     if (left || run.failed) found.push(left ? `Resume: ${left} left …` : "Resume …");
     if (run.failed) found.push(`Retry errors: ${run.failed} …`);
     return found;
@@ -192,8 +194,8 @@ export class Row {
     if (name.startsWith("Resume")) return button(name, () => this.to.estimate(id, false));
     if (name.startsWith("Retry")) return button(name, () => this.to.estimate(id, true));
     if (name === "Stop") return button(name, () => this.to.stop(id));
-    if (name.endsWith("goes on")) return button(name, () => this.to.insert(id, "resume"));
-    return button(name, () => this.to.insert(id, "show"));
+    const what = name === GOES_ON ? "resume" : name === GRID ? "grid" : "show";
+    return button(name, () => this.to.insert(id, what));
   }
 }
 
