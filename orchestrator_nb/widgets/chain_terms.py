@@ -45,7 +45,7 @@ def kinds(chosen: dict[str, list[str]]) -> list[dict[str, Any]]:
     rows: list[tuple[str, str, str, dict[str, Any]]] = [
         ("prompt", "Ask", "one question to a model", {"prompt": "{{ input }}"}),
         ("role", "Role", "what to do, by name: analyze, critique, summarize …", {"role": "summarize"}),
-        ("each", "For each", "the same for each item of a list", {"each": "lines(input)", "prompt": "{{ item }}"}),
+        ("each", "For each", "the same for each item of a list", {"each": ["one", "two"], "prompt": "{{ item }}"}),
         ("repeat", "Repeat", "turns, until a condition is true", _REPEAT),
         ("parallel", "Parallel", "branches at the same time", {"parallel": {"one": _ASK, "two": _ASK}}),
         ("switch", "Switch", "one of several branches", {"switch": _SWITCH}),
