@@ -19,8 +19,10 @@ for number, payload in enumerate(hostile):
 rows = [{{"p": f"case{{number}}z {{hostile[number]}}"}} for number in range(len(hostile))]
 slow = [{{"p": f"How is the sea, day {{number}}?"}} for number in range(100)]
 session().simulator.say("How is the sea", "slow " * 400)
+session().simulator._world.lively = False  # at once, not at a vendor's pace
 """
-RUN = "%%llm found << flash haiku --over rows --max-parallel 60\n{{ p }}"
+RUN = "%%llm found << flash haiku --over rows --quiet\n{{ p }}"
+GRID = "session().simulator._world.lively = True\nfound.llm.grid()"
 STOPPED = "%%time\n%%llm stopped << flash haiku --over slow --max-parallel 4 --max-cost 5\n{{ p }}"  # blocks
 MARKED = "marked = found.llm.marked()\nprint(marked.loc[marked.rating.notna(), ['best', 'rating', 'thumbs', 'note']].to_dict('records'))"
 
@@ -37,29 +39,27 @@ def pressed(page, *keys):
 def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_ends_static(open_notebook, server):
     hostile = [text.replace("{K}", "grid").replace("{B}", "http://127.0.0.1:9") for text in PAYLOADS.values()]
     setup = SETUP.format(payloads=json.dumps(hostile))
-    notebook = open_notebook("grid.ipynb", [setup, RUN, STOPPED, MARKED])
+    notebook = open_notebook("grid.ipynb", [setup, RUN, GRID, STOPPED, MARKED])
     page = notebook.page
     notebook.start_all()
-    grids = page.locator(".onb-grid")
-    grid = grids.first
-    grid.locator('[data-kind="running"] .onb-grid-text', has_text="turned").first.wait_for(timeout=30_000)
-    assert page.locator(".onb-box").first.is_hidden()  # the static display is drawn, and covered
+    grid, live = page.locator(".onb-grid").first, page.locator(".onb-grid").nth(1)
+    live.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+    live.get_by_role("grid").scroll_into_view_if_needed()  # text comes where somebody looks
+    live.locator('[data-kind="running"] .onb-grid-text', has_text="slow").first.wait_for(timeout=10_000)
+    result = page.locator(".jp-CodeCell").nth(3).locator(".onb-box").first
+    assert result.is_hidden()  # it is drawn, and covered
+    assert "of $5.00" in live.inner_text()
     notebook.shoot("grid-running")
-    stop = grids.nth(1).get_by_role("button", name="Cancel")
-    stop.wait_for(timeout=30_000)
-    grids.nth(1).get_by_role("grid").scroll_into_view_if_needed()  # text comes where somebody looks
-    grids.nth(1).locator('[data-kind="running"] .onb-grid-text', has_text="slow").first.wait_for(timeout=10_000)
-    assert "of $5.00" in grids.nth(1).inner_text()
     pressed_at = time.monotonic()
-    stop.click()
+    live.get_by_role("button", name="Cancel").click()
     notebook.wait_ran()
     stopped_s = time.monotonic() - pressed_at
     assert stopped_s < 4
-    assert "KeyboardInterrupt: stopped; " in notebook.output(2)
+    assert "KeyboardInterrupt: stopped; " in notebook.output(3)
+    assert result.is_visible()  # it has replaced the grid, which comes again when it is wanted
+    live.get_by_role("button", name="Search, compare and rate").click()
+    assert result.is_hidden()
 
-    assert page.locator(".onb-box").first.is_visible()  # the result replaces the grid
-    grid.get_by_role("button", name="Search, compare and rate").click()
-    assert page.locator(".onb-box").first.is_hidden()
     table = grid.get_by_role("grid")
     grid.get_by_text(f"{2 * len(hostile)} of {2 * len(hostile)} calls, ended").wait_for()
     assert grid.get_by_role("gridcell").count() < 40  # only what is in sight
@@ -77,7 +77,7 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     grid.locator("ins").first.wait_for()
     notebook.shoot("grid-compared")
     pressed(page, "Escape")
-    assert len(notebook.sources()) == 4  # no letter reached the notebook's shortcuts
+    assert len(notebook.sources()) == 5  # no letter reached the notebook's shortcuts
     grid.get_by_role("searchbox").fill("LAMP 1 turned")
     grid.get_by_text(f"1 of {len(hostile)} prompts").wait_for()
     cell(grid, 0, 0).click()
@@ -98,8 +98,8 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     )
     notebook.shoot("grid-200-percent")
     page.set_viewport_size({"width": 1280, "height": 900})
-    notebook.run_cells_from(3)
-    assert "'best': False, 'rating': 4, 'thumbs': 'up', 'note': 'dull <b>but</b> true'" in notebook.output(3)
+    notebook.run_cells_from(4)
+    assert "'best': False, 'rating': 4, 'thumbs': 'up', 'note': 'dull <b>but</b> true'" in notebook.output(4)
     assert page.evaluate(ALERT) == []
     assert found == {"light": {}, "dark": {}}
     notebook.save()
@@ -110,6 +110,7 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     again = open_notebook("grid.ipynb")
     again.page.locator(".onb-box table").first.wait_for()
     again.page.wait_for_timeout(500)
-    assert "lamp 1 turned" in again.output(1)
-    assert not re.search("Error displaying|Loading widget", again.output(1))
+    assert "lamp 1 turned" in again.output(2)
+    assert "cancelled" in again.output(3)
+    assert not re.search("Error displaying|Loading widget", again.output(2) + again.output(3))
     again.shoot("grid-reopened")

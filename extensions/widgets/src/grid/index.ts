@@ -335,9 +335,19 @@ function spent(money: Record<string, number>, budget: number | null): string {
   return parts.filter(Boolean).join(" · ");
 }
 
+/** When to say again that there is somebody who can draw, in ms: a message that comes before the front end has its own way into a busy kernel waits for the cell's end. */
+const AGAIN = [250, 750, 1500, 3000, 6000];
+
 /** The kernel shows the grid once it knows that there is somebody who can draw it. */
 const initialize: Initialize = ({ model }) => {
-  model.send({ kind: "here" });
+  const here = () => model.send({ kind: "here" });
+  here();
+  const later = AGAIN.map((ms) => setTimeout(here, ms));
+  const stop = () => {
+    for (const one of later) clearTimeout(one);
+  };
+  model.on("msg:custom", stop);
+  return stop;
 };
 const render: Render = ({ model, el }) => new Grid(model).show(el);
 export default { initialize, render };
