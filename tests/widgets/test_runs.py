@@ -87,6 +87,21 @@ def test_other_kernels_runs_are_there_and_one_under_way_shows_how_far_it_is(pane
     assert listed(panel)["runs"][0]["state"] == "failed"
 
 
+def test_what_a_killed_kernel_left_is_offered_to_go_on_with(panel, session):
+    plan = session.plan("{{ p }}", ["sonnet"], over=[{"p": "How?"}, {"p": "Why?"}])
+    done = session.run(plan).calls[0]
+    ledger = session.store.ledger
+    ledger.begin("20991122-140500-abcdef", list(plan.items), {"models": ["lab/one"], "simulated": True})
+    ledger.finished("20991122-140500-abcdef", 0, done)  # and then nothing more was heard of it
+    session.store.database.flush()
+    run = listed(panel)["runs"][0]
+    assert (run["state"], run["done"], run["calls"]) == ("broken off", 1, 2)
+    assert hear(panel, kind="estimate", run=run["id"], errors=False)["estimate"]["calls"] == 1
+    hear(panel, kind="start", run=run["id"], errors=False, most="")
+    assert panel._going[run["id"]].job.wait(20)
+    assert listed(panel)["runs"][0]["state"] == "answered"
+
+
 def a_run(number=0, about=None, **more):
     told = {"items": 2, "done": 2, "ended_at": 2.0, "about": {"models": ["lab/one"], **(about or {})}, **more}
     return shown_of(RunTold(f"run-{number}", float(number), **told), Spent(), {}, at_work=False)
