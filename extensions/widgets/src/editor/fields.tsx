@@ -156,7 +156,10 @@ function Line({
           {...shared}
           rows={Math.min(
             12,
-            Math.max(field.key === "prompt" || field.key === "task" ? 4 : 1, draft.text.split("\n").length),
+            Math.max(
+              field.key === "prompt" || field.key === "task" ? 4 : field.is === "text" ? 2 : 1,
+              draft.text.split("\n").length,
+            ),
           )}
           onChange={(event) => draft.type(event.target.value)}
         />

@@ -10,7 +10,7 @@ export const StepNode = memo(function StepNode({ data: { step, role } }: NodePro
   const { chosen, wire } = useDesk();
   const here = useStore(chosen, (path) => path === step.path);
   const state = useStore(wire.live, (states) => states[step.path]);
-  const look = `onb-step${step.container ? " onb-container" : ""}${here ? " onb-active" : ""}`;
+  const look = `onb-step${step.container ? " onb-container" : ""}${here ? " onb-active" : ""}${step.problems ? " onb-wrong" : ""}`;
   return (
     <>
       <Handle type="target" position={Position.Top} isConnectable={step.place !== null && !wire.readonly} />

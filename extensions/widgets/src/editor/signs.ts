@@ -33,7 +33,7 @@ const GLYPHS: Record<string, string> = {
   switch: "◆",
   each: "≡",
   repeat: "↻",
-  use: "⧉",
+  use: "↗",
   plan: "✦",
   python: "λ",
   block: "▤",
