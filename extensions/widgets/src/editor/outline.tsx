@@ -17,6 +17,7 @@ export function Outline({ chain }: { chain: Chain }): ReactNode {
     const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: all.length - 1 }[event.key];
     const step = stepOf(chain, all[here]?.dataset.path ?? null);
     if (step && event.key === "Delete") desk.remove(step);
+    else if (step && (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "d") desk.copy(step);
     else if (step && event.key === "Enter") desk.choose(step.path, { form: true });
     else if (to !== undefined && all[to] && !event.altKey) {
       all[to].focus();
