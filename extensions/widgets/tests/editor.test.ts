@@ -9,6 +9,8 @@ import { yaml } from "../src/editor/yaml";
 import given from "./editor-chain.json";
 import { found, Kernel, pressed, shown } from "./fake";
 
+vi.setConfig({ testTimeout: 30_000 }); // a crowded machine; a tenth of it is usual
+
 const chain = given.chain as unknown as Chain;
 const problem = (more: Record<string, unknown>) => ({
   line: 3,
@@ -26,7 +28,7 @@ let close: () => void;
 
 const ops = () =>
   kernel.sent.filter((one) => one.message.kind === "op").map((one) => one.message.op as Record<string, unknown>);
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 2000, interval: 5 });
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 8000, interval: 5 });
 const button = (name: string) => {
   const one = [...el.querySelectorAll("button")].find(
     (each) => each.textContent === name || each.getAttribute("aria-label") === name,
