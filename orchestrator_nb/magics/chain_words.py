@@ -28,6 +28,7 @@ from orchestrator_nb.magics.chain_values import BrokenChain, broken, yaml_value
 from orchestrator_nb.magics.chaining import confirm, start
 from orchestrator_nb.magics.chaining import planned as started
 from orchestrator_nb.magics.manual import CHAIN, chain_line_help
+from orchestrator_nb.magics.place import place_of
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
@@ -204,7 +205,7 @@ def _meant(name: str, session: Session) -> Path | str:
 def _draw(magics: ChainMagics, words: Words) -> Drawing:
     [name] = words.names(1, 1)
     drawing = draw(_plan(name, magics.magics.session))
-    if not hasattr(magics.shell, "kernel"):
+    if "cell" not in place_of(magics.shell):  # a terminal, or a program that runs a notebook
         return drawing
     from orchestrator_nb.magics.chain_edit import looked  # a notebook's own way to look at it
 

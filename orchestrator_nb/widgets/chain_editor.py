@@ -290,13 +290,13 @@ class ChainEditor(AnyWidget):
             self._say(str(error or "the run was broken off before its end."), problem=True)
             return
         self._run = run
-        kept = "the editor's .result"
+        kept = "%llm show has"
         if self._into and self._shell:
             self._shell.push({self._into: self.result})
-            kept = self._into
+            kept = f"{self._into} holds"
         failed = [why for why in (run.chained.errors if run.chained else ()) if why]
         cost = sum(float(call.answer.cost.usd or 0) for call in run.calls if call.answer)
-        spent = f"{count(len(run.calls), 'call')}, {money(cost)}; {kept} holds the frame."
+        spent = f"{count(len(run.calls), 'call')}, {money(cost)}; {kept} the frame."
         if failed:
             self._say(f"{cut(' '.join(failed[0].split()), 400).rstrip('.')}. {spent}", problem=True)
         else:
