@@ -42,11 +42,11 @@ def test_all_widgets_can_be_seen_and_read_whatever_the_colours_and_the_size_and_
     found = {}
     theme(notebook, DARK)
     found["dark"] = serious(page, ".onb-widget")
-    notebook.shoot_all("everywhere-dark")
     theme(notebook, "JupyterLab Light")
     page.emulate_media(forced_colors="active")
     found["forced colours"] = serious(page, ".onb-widget")
-    notebook.shoot_all("everywhere-forced")
+    page.set_viewport_size({"width": 1280, "height": 3600})
+    notebook.shoot("everywhere-forced")
     page.emulate_media(forced_colors="none")
     page.set_viewport_size({"width": 640, "height": 450})  # what is left of the page at 200 %
     page.wait_for_timeout(300)
@@ -63,4 +63,6 @@ def test_all_widgets_can_be_seen_and_read_whatever_the_colours_and_the_size_and_
         assert said in shown, command
         assert not re.search(ALONE, shown), command
     assert serious(page, ".onb-box") == {}
-    again.shoot_all("everywhere-day-after")
+    page.set_viewport_size({"width": 1280, "height": 2000})
+    again.shoot("everywhere-day-after")
+    page.set_viewport_size({"width": 1280, "height": 900})
