@@ -87,10 +87,8 @@ def _verb(rest: str, known: Known) -> Suggestions:
     if verb == "resume":
         options = word.startswith("-") or earlier
         return _options(named, RESUME_OPTIONS, (), known) if options else starting(word, known.runs(), "run")
-    if verb == "new":
-        return _new(earlier, word, known)
-    if verb == "edit":
-        return _edit(earlier, word, known)
+    if verb in ("new", "edit"):
+        return (_new if verb == "new" else _edit)(earlier, word, known)
     if verb == "from":
         after = earlier[-1:] in (["-m"], ["--model"])
         names: Iterable[str] = known.models() if after else ("--model",) if word.startswith("-") else ()

@@ -136,8 +136,19 @@ def spans(text, op, root):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts(), st.data())
 def test_any_operations_give_the_value_that_was_meant_and_keep_every_comment_that_they_do_not_touch(given_text, data):
-    text, root = given_text
-    draft, said = Manuscript(text, root), 0
+    keeps_the_law(*given_text, data)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(texts(), st.data())
+def test_so_do_very_many(given_text, data):
+    keeps_the_law(*given_text, data)
+
+
+def keeps_the_law(text, root, data):
+    draft = Manuscript(text, root)
     for _ in range(data.draw(st.integers(1, 5))):
         chain, before = draft.value, draft.text
         if not isinstance(chain, dict) or not chain:
@@ -148,7 +159,6 @@ def test_any_operations_give_the_value_that_was_meant_and_keep_every_comment_tha
         except Refused:
             assert draft.text == before
             continue
-        said += 1
         assert alike(draft.value, meant(chain, op))
         outside = value_in(before) if root else None
         if root:
