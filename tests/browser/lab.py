@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -87,11 +88,34 @@ def serve(folder: Path) -> Iterator[Server]:
     for path in (root, state):
         path.mkdir(parents=True, exist_ok=True)
     _write_settings(state)
+    with (state / "server.log").open("wb") as log:
+        server, process = _start(root, state, log)
+        try:
+            yield server
+        finally:
+            _end(process)
+
+
+def _start(root: Path, state: Path, log: BinaryIO) -> tuple[Server, subprocess.Popen[bytes]]:
+    """Tried again where another process has taken the port meanwhile: on a crowded machine the server opens it seconds later."""
+    for left in (2, 1, 0):
+        server, process = _begin(root, state, log)
+        try:
+            _wait_until_up(server, process, state / "server.log")
+        except BaseException as error:
+            _end(process)
+            if not left or not isinstance(error, RuntimeError):
+                raise
+        else:
+            break
+    return server, process
+
+
+def _begin(root: Path, state: Path, log: BinaryIO) -> tuple[Server, subprocess.Popen[bytes]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
-    log = (state / "server.log").open("wb")
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
@@ -103,13 +127,7 @@ def serve(folder: Path) -> Iterator[Server]:
         env=_environment(state),
         start_new_session=True,
     )
-    server = Server(root, f"http://127.0.0.1:{port}", token)
-    try:
-        _wait_until_up(server, process, state / "server.log")
-        yield server
-    finally:
-        _end(process)
-        log.close()
+    return Server(root, f"http://127.0.0.1:{port}", token), process
 
 
 def _write_settings(state: Path) -> None:
