@@ -88,6 +88,11 @@ class Talks:
             _write_file(self.place(to), text, name)
         return text
 
+    def holds_key(self, text: str) -> bool:
+        """Whether a key that this session knows stands in the text."""
+        self._keyless.look()
+        return self._keyless.held_by(text)
+
     def resumed(self, plan: Plan, about: Mapping[str, Any]) -> Plan:
         """What is left of a run, with the conversation listening if it was a turn of one: an answer that comes now takes its place in the tree."""
         name = about.get("conversation")

@@ -9,7 +9,7 @@ import * as esbuild from "esbuild";
 
 const HERE = import.meta.dirname;
 const STATIC = join(HERE, "../../orchestrator_nb/widgets/static");
-const WIDGETS = ["editor", "grid", "picker", "runs", "vault"];
+const WIDGETS = ["chat", "editor", "grid", "picker", "runs", "vault"];
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const wanted = named.length ? named : WIDGETS;
 

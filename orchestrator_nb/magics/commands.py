@@ -107,6 +107,21 @@ def _pick(magics: Magics, words: Words) -> None:
     return ModelPicker(given.pattern, into=given.into, session=magics.session).show()
 
 
+def _chat(magics: Magics, words: Words) -> None:
+    given = words.read(("name", {"nargs": "?", "default": "chat"}), ("model", {"nargs": "?", "default": None}))
+    session = magics.session
+    if not hasattr(magics.shell, "kernel"):
+        from orchestrator_nb.widgets.chat_still import still
+
+        name = session.conversation(given.name).name
+        return _say(
+            f"{still(name, session.conversation(name).tree.current).text}\nIn a terminal: %%llm -c {name} {given.model or ''}".rstrip()
+        )
+    from orchestrator_nb.widgets import Chat  # ipywidgets and anywidget: only when a widget is wanted
+
+    return Chat(given.name, given.model, session=session).show()
+
+
 def _last(magics: Magics, words: Words) -> None:
     given = words.read(("--trace", _SWITCH))
     if given.trace:
@@ -253,6 +268,7 @@ def _say(text: str) -> None:
 _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {
     "models": _models,
     "pick": _pick,
+    "chat": _chat,
     "last": _last,
     "config": _config,
     "why": _why,

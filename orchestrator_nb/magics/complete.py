@@ -154,7 +154,14 @@ def _conversations(words: list[str], known: Known) -> Suggestions:
             return Suggestions(word, ())
 
 
+def _chat(words: list[str], known: Known) -> Suggestions:
+    if len(words) == 1:
+        return starting(words[0], known.conversations(), "conversation")
+    return starting(words[-1], known.models() if len(words) == 2 else (), "model")
+
+
 _LONGER: Final[Mapping[str, Callable[[list[str], Known], Suggestions]]] = {
+    "chat": _chat,
     "config": _config,
     "conversations": _conversations,
     "runs": _past({"": ("--days",), "--days": ()}),

@@ -28,6 +28,11 @@ COMMANDS: Final = (
         "pick [PATTERN] [--into NAME]",
         "choose models from a list, with their options; writes the choice to a variable, or a %%llm cell",
     ),
+    Command(
+        "chat",
+        "chat [NAME] [MODEL]",
+        "a conversation as a pane: ask, stop, edit and ask again, change the model; cells (-c NAME) and the pane see the same turns",
+    ),
     Command("last", "last [--trace]", "the last run again; --trace shows the whole traceback of the last error"),
     Command(
         "config",

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator_nb.widgets.chain_editor import ChainEditor
+    from orchestrator_nb.widgets.chat import Chat
     from orchestrator_nb.widgets.grid import RunGrid
     from orchestrator_nb.widgets.picker import ModelPicker
     from orchestrator_nb.widgets.runs import RunPanel
     from orchestrator_nb.widgets.vault import VaultPanel
 
-__all__ = ["ChainEditor", "ModelPicker", "RunGrid", "RunPanel", "VaultPanel"]
+__all__ = ["ChainEditor", "Chat", "ModelPicker", "RunGrid", "RunPanel", "VaultPanel"]
 
 _HOME_OF = {
     "ChainEditor": "chain_editor",
+    "Chat": "chat",
     "ModelPicker": "picker",
     "RunGrid": "grid",
     "RunPanel": "runs",

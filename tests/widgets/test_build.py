@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STATIC = "orchestrator_nb/widgets/static"
-WIDGETS = ("editor", "grid", "picker", "runs", "vault")
+WIDGETS = ("chat", "editor", "grid", "picker", "runs", "vault")
 OTHERS = ("built.json", "editor.licenses.txt")
 FILES = {f"{STATIC}/{name}" for name in (*OTHERS, *(f"{one}.{end}" for one in WIDGETS for end in ("js", "css")))}
 MOST_GZ = dict.fromkeys(WIDGETS, 50_000) | {"editor": 160_000}  # it has React and the graph library
@@ -175,7 +175,9 @@ def test_changed_sources_are_built_anew_where_there_is_node(tmp_path):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 def test_without_node_make_says_plainly_that_the_widgets_are_not_checked(tmp_path):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # make says more inside make
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+    }  # make says more inside make
     env["PATH"] = str(without_node(tmp_path))
     done = subprocess.run(
         ["make", "frontend"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=True
