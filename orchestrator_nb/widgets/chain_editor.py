@@ -182,6 +182,7 @@ class ChainEditor(AnyWidget):
             case {"kind": "redo"}:
                 self.redo()
             case {"kind": "check"}:
+                self._tell({"kind": "schema", **terms(self._session, self.name)})
                 self._changed()
             case {"kind": "save", "name": str(name)}:
                 self._save(name, overwrite=message.get("overwrite") is True)

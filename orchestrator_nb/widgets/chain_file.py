@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator_nb.chains import template, to_yaml
 from orchestrator_nb.chains.editing import value_in
-from orchestrator_nb.chains.load import CELL
+from orchestrator_nb.chains.load import CELL, load
 from orchestrator_nb.chains.manuscript import Manuscript
 from orchestrator_nb.chains.write import dumped
 from orchestrator_nb.config.chainfiles import is_one
@@ -130,6 +130,8 @@ def saved(opened: Opened, draft: Manuscript, name: str, session: Session, *, ove
     path = session.chains.save(name, text, replace=overwrite)
     text = text if text.endswith("\n") else f"{text}\n"
     draft.become(text, ())
+    if (known := session.chains.all().get(name)) and known.origin == "notebook":
+        session.chains.define(name, load(text, name=name))  # or the notebook's own would go on standing before it
     return Opened(name, text, (), path, _bytes(path))
 
 

@@ -76,8 +76,9 @@ class LiveRun:
             run = job.run
         except OrchestratorError as refused:
             error = refused
-        self._tell(self.states(ended=True), True)
-        self._end(run, error)
+        finally:
+            self._tell(self.states(ended=True), True)
+            self._end(run, error)
 
     def _attend(self, job: Job) -> None:
         last: States = {}

@@ -167,6 +167,9 @@ def test_problems_come_with_their_place_and_go_when_they_are_mended(place):
     assert chain["problems"]
     [chain] = hear(editor, kind="undo")
     assert len(chain["graph"]["nodes"]) == 4
+    place.session.chains.register(len, "count")
+    schema, _chain = hear(editor, kind="check")
+    assert schema["choices"]["functions"] == ["count"]
 
 
 def test_no_message_of_another_shape_does_anything(place):
@@ -242,6 +245,14 @@ def test_a_new_chain_asks_before_it_takes_anothers_place(place):
     assert "name: taken" in (place.folder / "taken.yaml").read_text()
     assert hear(editor, kind="save", name="../evil", overwrite=True)[0]["problem"]
     assert editor.save() == chain["path"]
+
+
+def test_a_chain_of_the_notebook_is_kept_and_then_is_what_runs_under_its_name(place):
+    place.session.chains.define("mine", template("vote").chain("mine"))
+    editor = place.editor("mine")
+    op(editor, 1, do="set", place=["description"], value="Better.")
+    assert hear(editor, kind="save", name="mine", overwrite=False)[0]["saved"]
+    assert place.session.chains.find("mine").chain.description == "Better."
 
 
 def test_one_of_several_chains_in_a_file_is_changed_there_and_the_others_stay(place):
