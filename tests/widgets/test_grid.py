@@ -11,7 +11,8 @@ import pytest
 from orchestrator_nb.calls import Delta, Retrying, Started, ThinkingDelta, Waiting
 from orchestrator_nb.cli.outputs import difference
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.magics.gridded import fits
+from orchestrator_nb.magics.gridded import Gridded, fits
+from orchestrator_nb.results.progress import Progress
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.grid import RunGrid
@@ -148,6 +149,21 @@ def test_repeats_and_calls_that_share_a_place_get_columns_of_their_own(session, 
     twice = Feed([call.item for call in (*run.calls, *run.calls)]).grid()
     assert len(twice["columns"]) == 4
     assert len({tuple(twice["at"][at : at + 2]) for at in range(0, 16, 2)}) == 8
+
+
+def test_of_a_run_that_is_resumed_the_whole_is_shown_and_what_is_asked_stands_in_its_places(session):
+    session.simulator.fail("401", times=1, match="gemini")
+    rows = [{"p": "first"}, {"p": "second"}]
+    run = session.run(session.plan("{{ p }} again", ["sonnet", "flash"], over=rows, source="live"))
+    [failed] = [place for place, call in enumerate(run.calls) if call.error]
+    plan = session.rest(run.id, errors=True)
+    screen = Gridded(Progress(plan.items), 1.0, plan, session, None)
+    states = told(screen._feed.grid())
+    assert [STATES[states[place][0]] for place in range(4) if place != failed] == ["simulated"] * 3
+    assert STATES[states[failed][0]] == "queued"
+    again = session.run(plan, progress=screen.hear)
+    assert screen._feed.call(failed).id == again.calls[failed].id == f"{run.id}-{failed}"
+    assert screen._feed.grid()["ended"] == {"simulated": 4}
 
 
 # One that has ended
