@@ -134,7 +134,8 @@ class RunGrid(AnyWidget):
         call = self._feed.call(cell)
         if call is None:
             raise UserError("only what has ended can be rated; wait for this answer.")
-        changes: dict[str, Any] = {name: given[name] or False for name in MARKS if name in given}  # nothing takes it away
+        # what is empty takes away
+        changes: dict[str, Any] = {name: given[name] or False for name in MARKS if name in given}
         self._session.mark(call.id, **changes)
         self._tell_marks()
 
