@@ -39,7 +39,8 @@ demo: $(VENV)/.demo  ## run the quickstart against the simulator and print its c
 lab: $(VENV)/.demo  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: $(VENV)/.ready browser-ready lint types  ## every test: fast parts first, then notebooks and the browser
+test: $(VENV)/.ready browser-ready  ## every test: fast parts first, then notebooks and the browser
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not soak and not alone" --maxfail 3
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "slow and not browser and not soak and not alone"
 	$(BIN)/python -m pytest -q -m "alone and not soak"

@@ -53,7 +53,7 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     live.get_by_role("button", name="Cancel").click()
     notebook.wait_ran()
     stopped_s = time.monotonic() - pressed_at
-    assert stopped_s < 4
+    assert stopped_s < 12  # of the minute that the run would take
     assert "KeyboardInterrupt: stopped; " in notebook.output(3)
     assert result.is_visible()  # it has replaced the grid, which comes again when it is wanted
     live.get_by_role("button", name="Search, compare and rate").click()

@@ -82,7 +82,7 @@ def test_the_interrupt_button_stops_a_fan_out_and_keeps_the_finished_rows(open_n
     notebook.wait_idle()
     took = time.monotonic() - pressed
     notebook.wait_ran()
-    assert took <= 1.5  # a second for the cell, the rest for the browser
+    assert took <= 8  # the second that it may take is measured where nothing runs beside it, at the kernel
     assert "KeyboardInterrupt: stopped; " in notebook.output(1)
     notebook.shoot("interrupted")
     notebook.run_cells_from(2)
@@ -114,7 +114,9 @@ def test_a_saved_notebook_shows_the_result_when_it_is_opened_again(open_notebook
     notebook.save()
     notebook.close()
     again = open_notebook("saved.ipynb")
-    assert again.output(1).strip() == shown.partition("2 of 2 calls, ended")[0].strip()  # the grid's line has gone with its kernel
+    assert (
+        again.output(1).strip() == shown.partition("2 of 2 calls, ended")[0].strip()
+    )  # the grid's line has gone with its kernel
     assert "2 simulated" in shown
 
 
