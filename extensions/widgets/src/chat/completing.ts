@@ -27,12 +27,19 @@ export function offers(text: string, words: Word[], lists: Lists): Offer[] {
   const word = words.find((one) => one.name === text.slice(1, space).toLowerCase());
   const typed = text.slice(space + 1).trimStart();
   if (!word?.offers) return [];
-  const names = (lists[word.offers] ?? []).filter((name) => name !== typed && fits(name, typed));
+  const known = lists[word.offers] ?? [];
+  if (known.includes(typed)) return [];
+  const names = known.filter((name) => fits(name, typed)).sort((a, b) => place(a, typed) - place(b, typed));
   return names.slice(0, MOST).map((name) => ({ text: `/${word.name} ${name}`, label: name, does: "" }));
 }
 
 function takes(word: Word): boolean {
   return word.usage.includes(" ");
+}
+
+/** Those that begin with it come first. */
+function place(name: string, typed: string): number {
+  return name.toLowerCase().startsWith(typed.toLowerCase()) ? 0 : 1;
 }
 
 function fits(name: string, typed: string): boolean {

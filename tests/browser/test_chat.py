@@ -1,0 +1,106 @@
+"""The chat in JupyterLab: asked, stopped, edited and ordered with the keyboard; hostile text, themes, zoom, a screen reader's rules, and five hundred turns."""
+
+import json
+from pathlib import Path
+
+from test_widgets import ALERT, DARK, PAYLOADS, serious, theme
+
+SETUP = """
+%load_ext orchestrator_nb
+%llm simulate on
+import json
+from dataclasses import replace
+from orchestrator_nb import session
+from orchestrator_nb.conversations import Turn
+from orchestrator_nb.messages import Message, Text
+texts = json.loads({texts!r})
+turns, parent = {{}}, None
+for number in range(500):
+    text = texts[number % len(texts)]
+    name = f"t{{number:04}}"
+    said = Message("assistant", (Text(f"## {{number}}\\n\\n{{text}}\\n\\n```python\\nprint({{number}})\\n```"),))
+    turns[name] = Turn(name, parent, (Message.user(f"{{number}} {{text}}"),), said, "answered", model="anthropic/claude-sonnet-5-5", system=text if number == 499 else None)
+    parent = name
+talk = session().conversation("long talk")
+talk.take(replace(talk.tree, turns=turns, heads={{"main": parent}}))
+"""
+TYPING = """async () => {
+    const field = document.querySelector('.onb-chat .onb-typing textarea'); const times = [];
+    for (const sign of '/model claude-haiku') {
+        const start = performance.now();
+        field.value += sign; field.dispatchEvent(new Event('input'));
+        await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+        times.push(performance.now() - start);
+    }
+    field.value = ''; field.dispatchEvent(new Event('input'));
+    return Math.max(...times);
+}"""
+
+
+def test_a_chat_is_led_with_the_keyboard_and_stays_readable_and_harmless(open_notebook, server):
+    texts = [text.replace("{K}", "chat").replace("{B}", "http://127.0.0.1:9") for text in PAYLOADS.values()]
+    cells = [
+        SETUP.format(texts=json.dumps(texts)),
+        "%llm chat 'long talk' sonnet",
+        "print(len(session().conversation('long talk').tree.turns))",
+    ]
+    notebook = open_notebook("chat.ipynb", cells)
+    page = notebook.page
+    notebook.run_all()
+    chat = page.locator(".onb-chat")
+    chat.locator(".onb-turns article").first.wait_for(timeout=30_000)
+    field = chat.get_by_label("Question", exact=True)
+
+    field.focus()
+    page.keyboard.type("/mod")
+    page.keyboard.press("Tab")
+    page.keyboard.type("hai")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.onb-chat .onb-said').textContent.includes('haiku')")
+    page.keyboard.type("Name a metal.")
+    page.keyboard.press("Enter")
+    chat.locator(".onb-turns article[aria-label='turn 501'] .onb-foot", has_text="haiku").wait_for(timeout=20_000)
+    assert field.input_value() == ""
+
+    chat.get_by_label("Edit question 501 and ask again").press("Enter")
+    page.keyboard.type("Name a salt instead of: ")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    chat.get_by_text("2 of 2").wait_for(timeout=20_000)
+    chat.get_by_label("the branch before").last.press("Enter")
+    chat.get_by_text("1 of 2").wait_for(timeout=20_000)
+    notebook.shoot("chat-light")
+
+    page.keyboard.press("Escape")
+    field.focus()
+    page.keyboard.type("/nonsense")
+    page.keyboard.press("Enter")
+    chat.get_by_text("/help lists them").wait_for()
+    assert field.input_value() == "/nonsense"
+    assert page.evaluate(ALERT) == []
+    assert chat.locator("img, script, iframe").count() == 0
+    assert serious(page, ".onb-chat") == {}
+    theme(notebook, DARK)
+    assert serious(page, ".onb-chat") == {}
+    notebook.shoot("chat-dark")
+    page.set_viewport_size({"width": 640, "height": 450})  # what is left of the page at 200 %
+    notebook.shoot("chat-200-percent")
+    assert chat.evaluate("box => box.scrollWidth <= box.clientWidth + 1")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    theme(notebook, "JupyterLab Light")
+
+    while chat.get_by_role("button", name="Earlier turns").is_visible():
+        before = chat.locator(".onb-turns article").count()
+        chat.get_by_role("button", name="Earlier turns").click()
+        page.wait_for_function("n => document.querySelectorAll('.onb-turns article').length > n", arg=before)
+    assert chat.locator(".onb-turns article").count() == 501
+    slowest = page.evaluate(TYPING)
+    print(f"\n500 turns shown: the slowest sign took {slowest:.0f} ms")  # noqa: T201  # the figure
+
+    chat.get_by_label("Put this code into a cell").last.press("Enter")
+    page.wait_for_function("() => document.querySelectorAll('.jp-CodeCell').length === 4")
+    notebook.save()
+    saved = (Path(server.root) / "chat.ipynb").read_text()
+    assert "onb-still" in saved
+    assert '"print(499)"' in saved
