@@ -37,7 +37,7 @@ class Edited:
 
 
 def edited(text: str, op: Op, root: Place = ()) -> Edited:
-    """The text after one operation on the chain at ``root`` (docs/decisions/0019-chain-editor.md lists them). Raises `Refused`."""
+    """The text after one operation on the chain at ``root`` (docs/widgets-editor.md lists them). Raises `Refused`."""
     if op.get("do") == "text":
         return Edited(_by_hand(text, op.get("text")))
     ends = "\r\n" in text and not re.search(r"(?<!\r)\n", text)
