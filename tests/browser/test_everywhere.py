@@ -14,6 +14,7 @@ CHAIN = """%%chain --save letter
 steps:
   - {id: draft, prompt: "Write a letter.", model: sonnet}
   - {id: title, prompt: "A title for {{ draft }}", model: haiku}"""
+TALK = "%%llm -c talk sonnet\nName a metal."
 WIDGETS = {
     "%llm pick sonnet": ("picker", "can be asked now"),
     "%vault panel": ("vault", "not made yet"),
@@ -22,6 +23,7 @@ WIDGETS = {
     "%llm runs": ("runs", "claude-sonnet-5-5"),
     "%chain edit letter": ("editor", "letter"),
     "%chain draw letter": ("editor", ""),
+    "%llm chat talk": ("chat", "Name a metal."),
 }
 ALONE = "Error displaying|Loading widget|Error creating|Model not found"
 WIDE = """() => [...document.querySelectorAll('.onb-widget')].filter(each => each.scrollWidth > each.clientWidth + 1)
@@ -31,7 +33,7 @@ WIDE = """() => [...document.querySelectorAll('.onb-widget')].filter(each => eac
 def test_all_widgets_can_be_seen_and_read_whatever_the_colours_and_the_size_and_leave_their_static_forms(
     open_notebook, server
 ):
-    notebook = open_notebook("all.ipynb", [SETUP, CHAIN, *WIDGETS])
+    notebook = open_notebook("all.ipynb", [SETUP, CHAIN, TALK, *WIDGETS])
     page = notebook.page
     notebook.run_all()
     assert notebook.errors() == []
@@ -58,7 +60,7 @@ def test_all_widgets_can_be_seen_and_read_whatever_the_colours_and_the_size_and_
     notebook.close()
 
     again = open_notebook("all.ipynb")
-    for number, (command, (_, said)) in enumerate(WIDGETS.items(), 2):
+    for number, (command, (_, said)) in enumerate(WIDGETS.items(), 3):
         shown = again.output(number)
         assert said in shown, command
         assert not re.search(ALONE, shown), command

@@ -56,7 +56,26 @@ ChainEditor("hostile.yaml").show()
 Path("wrong.yaml").write_text(json.dumps({"name": texts[6], "steps": [{"id": text, text: text} for text in texts]}))
 ChainEditor("wrong.yaml").show()
 """
-WIDGETS = {"picker": PICKER, "grid": GRID, "live": LIVE, "notes": NOTES, "vault": VAULT, "runs": RUNS, "chain": CHAIN}
+CHAT = """
+from orchestrator_nb.conversations import Turn
+from orchestrator_nb.widgets import Chat
+talk, turns, parent = session().conversation("talk"), {}, None
+for number, text in enumerate(hostile("chat_")):
+    turns[f"t{number}"] = Turn(f"t{number}", parent, (Message.user(text),), Message("assistant", (Thinking(text), Text(text))), "answered", model=text, system=text)
+    parent = f"t{number}"
+talk.take(replace(talk.tree, turns=turns, heads={"main": parent}))
+Chat("talk").show()
+"""
+WIDGETS = {
+    "picker": PICKER,
+    "grid": GRID,
+    "live": LIVE,
+    "notes": NOTES,
+    "vault": VAULT,
+    "runs": RUNS,
+    "chain": CHAIN,
+    "chat": CHAT,
+}
 OPEN = """() => {
     document.querySelectorAll('.onb-widget details').forEach(each => { each.open = true });
     document.querySelectorAll('.onb-widget [aria-expanded=false]').forEach(each => each.click());
@@ -106,6 +125,7 @@ def test_no_payload_runs_or_calls_home_in_any_field_of_a_widget_nor_when_reopene
     notebook.run_all()
     assert notebook.errors() == []
     page.locator(".onb-runs .onb-run").first.wait_for(timeout=20_000)
+    page.locator(".onb-chat article").first.wait_for(timeout=20_000)
     for button in page.get_by_role("button", name="Search, compare and rate").all():
         button.click()
     in_every_cell(page)

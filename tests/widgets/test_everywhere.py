@@ -26,6 +26,7 @@ first = session().last"""
 CHAIN = """%%chain --save letter
 steps:
   - {id: draft, prompt: "Write a letter.", model: sonnet}"""
+TALK = "%%llm -c talk sonnet\nName a metal."
 COMMANDS = {
     "%llm pick": "models can be asked now",
     "%vault panel": "the vault of profile 'default' is not made yet",
@@ -35,6 +36,7 @@ COMMANDS = {
     "%%llm sonnet flash\nWhy is the sky blue?": "2 calls: 2 simulated",
     "%chain edit letter": "Write a letter",
     "%chain draw letter": "draft",
+    "%llm chat talk": "Name a metal.",
 }
 GITHUB = {
     "a",
@@ -85,7 +87,7 @@ def sanitised(outputs):
 def run(tmp_path_factory):
     """A notebook that a program has run: no cell is asked for by a front end, and no widget is drawn."""
     folder = tmp_path_factory.mktemp("everywhere")
-    sources = [SETUP, CHAIN, *COMMANDS]
+    sources = [SETUP, CHAIN, TALK, *COMMANDS]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     env = {**os.environ, "ORCHESTRATOR_NB_HOME": str(folder / "home"), "IPYTHONDIR": str(folder / "ipython")}
@@ -127,6 +129,7 @@ TERMINAL = {
     "RunGrid(first)": "2 calls: 2 simulated",
     "%chain edit letter": "Write a letter.",
     "%chain draw letter": "draft",
+    "%llm chat talk": "Name a metal.",
 }
 
 
@@ -134,7 +137,8 @@ def test_a_terminal_shows_each_as_text(tmp_path):
     """A real IPython on a real terminal, to which the lines are typed."""
     (tmp_path / "home/chains").mkdir(parents=True)
     (tmp_path / "letter.yaml").write_text(CHAIN.partition("\n")[2])
-    lines = [*SETUP.splitlines(), *(line.replace("letter", "letter.yaml") for line in TERMINAL), "exit"]
+    talk = "get_ipython().run_cell_magic('llm', '-c talk sonnet', 'Name a metal.')"
+    lines = [*SETUP.splitlines(), talk, *(line.replace("letter", "letter.yaml") for line in TERMINAL), "exit"]
     env = {**os.environ, "ORCHESTRATOR_NB_HOME": str(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")}
     env |= {"TERM": "dumb", "COLUMNS": "200", "NO_COLOR": "1"}
     ours, theirs = pty.openpty()
