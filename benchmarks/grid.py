@@ -76,7 +76,9 @@ def cells(port: int, asked: argparse.Namespace) -> list[str]:
 def measured(page: Any, notebook: Any, cell: int, *, grid: bool) -> dict[str, float]:
     """One turn: the browser's main thread while the cell runs, and what the kernel says of itself. The grid shows what is running, so that all cells in sight stream."""
     wire = page.context.new_cdp_session(page)
-    wire.send("Performance.enable", {"timeDomain": "threadTicks"})  # the thread's own time, whatever else the machine does
+    wire.send(
+        "Performance.enable", {"timeDomain": "threadTicks"}
+    )  # the thread's own time, whatever else the machine does
 
     def busy() -> float:
         return float(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -208,3 +209,18 @@ def test_no_widget_makes_elements_out_of_text(path):
         "dangerouslySetInnerHTML",
     )
     assert [way for way in ways if way in path.read_text()] == []
+
+
+def selectors(text):
+    """Of each rule of a style sheet."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    for rule in re.findall(r"([^{}@;]+)\{", text):
+        yield from re.split(r",(?![^(]*\))", rule.strip())
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_a_widgets_style_reaches_no_other_widget_on_the_page(widget):
+    text = (ROOT / f"extensions/widgets/src/{widget}/style.css").read_text()
+    found = [one.strip() for one in selectors(re.sub(r"@(?:container|media|import|supports)[^{;]*[{;]", "", text))]
+    assert found
+    assert [one for one in found if f".onb-{widget}" not in one and not re.fullmatch(r"from|to|\d+%", one)] == []
