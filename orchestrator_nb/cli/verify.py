@@ -99,14 +99,26 @@ def _run(path: Path, environ: Mapping[str, str], timeout_s: float) -> Any:
             manager = client.create_kernel_manager()
             manager.transport, manager.ip = "ipc", str(Path(environ["IPYTHONDIR"], "kernel"))
         try:
-            return client.execute(env=dict(environ))
+            with _log_in(environ).open("wb") as log:  # what a kernel says as it ends is nobody's
+                return client.execute(env=dict(environ), stderr=log)
         except NoSuchKernel as error:
             why = f"{path.name} wants the kernel {error.name!r}, which is not installed here."
         except nbclient.exceptions.CellTimeoutError:
             why = f"a cell of {path.name} took longer than {timeout_s:g} s; give it more with --timeout."
         except nbclient.exceptions.DeadKernelError:
-            why = f"the kernel of {path.name} died."
+            why = f"the kernel of {path.name} died{_last_words(environ)}."
     raise UserError(why)
+
+
+def _log_in(environ: Mapping[str, str]) -> Path:
+    return Path(environ["IPYTHONDIR"], "kernel.log")
+
+
+def _last_words(environ: Mapping[str, str]) -> str:
+    """The last line that the kernel wrote to its log."""
+    lines = _log_in(environ).read_text(errors="replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {_safe(said[:200])}" if said else ""
 
 
 @contextmanager
