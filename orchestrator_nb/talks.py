@@ -105,7 +105,13 @@ class Talks:
 
     def place(self, path: str | Path) -> Path:
         """A path as the user means it: from the session's folder."""
-        return (self._session.config.cwd or Path.cwd()) / Path(path).expanduser()
+        try:
+            named = Path(path).expanduser()
+        except RuntimeError:
+            named = None
+        if named is None:
+            raise UserError(f"{str(path)!r} begins with a home folder that is not there.")
+        return (self._session.config.cwd or Path.cwd()) / named
 
     def kept(self) -> Conversations | None:
         """Where conversations are written down. A replay for somebody else's notebook neither knows the reader's own nor adds to them."""

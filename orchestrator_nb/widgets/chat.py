@@ -26,6 +26,7 @@ from orchestrator_nb.errors import OrchestratorError, UserError
 from orchestrator_nb.job import Plan
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.place import place_of
+from orchestrator_nb.messages import Text
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.runs import Run
 from orchestrator_nb.sessions import Session
@@ -58,7 +59,7 @@ class Chat(AnyWidget):
         self._persona = ""
         self._turn = threading.RLock()
         self._answer: Answer | None = None
-        self._question, self._so_far, self._state = "", "", ""
+        self._question, self._so_far, self._state, self._asked_of = "", "", "", ""
         self._last: str | None = None
         self._told: tuple[str, ...] = ()
         self._facts: dict[str, dict[str, Any]] = {}
@@ -84,21 +85,24 @@ class Chat(AnyWidget):
 
     def send_question(self, text: str) -> None:
         """What the field takes: a question, whose answer arrives while the kernel is free, or an order such as ``/model haiku``. Raises `UserError`."""
-        match slash.read(text):
-            case Order() as order:
-                self._obey(order)
-            case question:
-                self._ask(question, self._talk.tree.head)
+        with self._turn:
+            match slash.read(text):
+                case Order() as order:
+                    self._obey(order)
+                case question:
+                    self._ask(question, self._talk.tree.head)
 
     def stop(self) -> None:
         """Stop the answer that arrives; what came of it is kept. Raises `UserError` when there is none."""
-        if self._answer is None:
-            raise UserError("no answer is arriving.")
-        self._answer.stop()
+        with self._turn:
+            if self._answer is None:
+                raise UserError("no answer is arriving.")
+            self._answer.stop()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the answer; whether it is there."""
-        return self._answer.wait(timeout_s) if self._answer else True
+        answer = self._answer  # without the lock, which its end takes
+        return answer.wait(timeout_s) if answer else True
 
     def show(self) -> None:
         """Show it, and below it the static form that stays in the notebook."""
@@ -123,31 +127,31 @@ class Chat(AnyWidget):
     def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
         with self._turn:
             try:
-                self._act(message)
+                self._act(message, str(message.get("view", "")))
             except OrchestratorError as error:
                 self._say(str(error), problem=True)
 
-    def _act(self, message: Mapping[str, Any]) -> None:
+    def _act(self, message: Mapping[str, Any], view: str = "") -> None:
+        """``view`` is which of several panes of this chat asks: what is for one alone says so."""
         match message:
             case {"kind": "ready"}:
                 self._tell_all()
             case {"kind": "send", "text": str(text), "n": int(number)}:
                 self.send_question(text)
-                self._tell({"kind": "taken", "n": number})
+                self._tell({"kind": "taken", "n": number, "view": view})
             case {"kind": "edit", "turn": str(name), "text": str(text), "n": int(number)}:
-                self._ask(_required(text), self._talk.tree.find(name).parent)
-                self._tell({"kind": "taken", "n": number})
+                self._ask_instead(self._talk.tree.find(name), text)
+                self._tell({"kind": "taken", "n": number, "view": view})
             case {"kind": "again", "turn": str(name)}:
-                turn = self._talk.tree.find(name)
-                self._ask(turn.prompt, turn.parent, anew=turn.outcome == "answered")
+                self._ask_again(self._talk.tree.find(name))
             case {"kind": "go", "turn": str(name)}:
                 self._go(name)
             case {"kind": "earlier", "before": int(number)}:
-                self._tell_earlier(number)
+                self._tell_earlier(number, view)
             case {"kind": "stop"}:
                 self.stop()
             case {"kind": "cells"}:
-                self._tell({"kind": "insert", "cells": self._cells(), "after": self._cell})
+                self._tell({"kind": "insert", "cells": self._cells(), "after": self._cell, "view": view})
 
     def _go(self, name: str) -> None:
         self._require_rest()
@@ -157,8 +161,27 @@ class Chat(AnyWidget):
 
     # Asking
 
-    def _ask(self, question: str, parent: str | None, *, anew: bool = False) -> None:
-        """Ask after the turn ``parent``; elsewhere than at the end that is a branch. ``anew``: whatever the store has."""
+    def _ask_instead(self, turn: Turn, text: str) -> None:
+        """Another question in the place of this one: of whom the head names, if it was changed here, else of the same."""
+        _require_text_alone(turn)
+        system = self._system if self._system is not None else turn.system or ""
+        self._ask(text, turn.parent, self._model or turn.model, system)
+
+    def _ask_again(self, turn: Turn) -> None:
+        """The same of the same model. An answer that is there already is asked anew, unless a tape answers."""
+        _require_text_alone(turn)
+        anew = turn.outcome == "answered" and self._session.source().mode == "auto"
+        self._ask(turn.prompt, turn.parent, turn.model, turn.system or "", "live" if anew else None)
+
+    def _ask(
+        self,
+        question: str,
+        parent: str | None,
+        model: str | None = None,
+        system: str | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Ask after the turn ``parent``; elsewhere than at the end that is a branch. Raises `UserError`, and then nothing is changed."""
         self._require_rest()
         question = _required(question)
         self._require_no_key(question)
@@ -166,28 +189,30 @@ class Chat(AnyWidget):
         if parent != before.head:
             self._talk.branch(parent, f"chat-{secrets.token_hex(3)}")
         try:
-            plan = self._next(question, "live" if anew else None)
+            plan = self._next(question, model or self._model, system if system is not None else self._system, source)
         except OrchestratorError:
             if parent != before.head:
                 self._talk.switch(before.branch)
             raise
         self._last = str(plan.about["turn"])
         self._question, self._so_far, self._state = question, "", "asked"
+        self._asked_of = plan.models[0].ref
         self._answer = Answer(plan, self._session, self._arrived, self._ended)
         self._tell_path()
         self._tell_asking()
         self._answer.start()
 
-    def _next(self, question: str, source: str | None) -> Plan:
+    def _next(self, question: str, model: str | None, system: str | None, source: str | None) -> Plan:
         """The question as a value, so that braces in it mean themselves."""
         over = [{"question": question}]
-        return self._talk.next("{{ question }}", self._model, system=self._system, over=over, source=source)
+        return self._talk.next("{{ question }}", model, system=system, over=over, source=source)
 
     def _arrived(self, text: str, state: str, anew: bool) -> None:
         """On the answer's thread."""
-        self._so_far = text if anew else self._so_far + text
-        self._state = state
-        self._tell({"kind": "answer", "text": plain(text), "state": plain(state), "anew": anew})
+        with self._turn:
+            self._so_far = text if anew else self._so_far + text
+            self._state = state
+            self._tell({"kind": "answer", "text": plain(text), "state": plain(state), "anew": anew})
 
     def _ended(self, run: Run | None, error: OrchestratorError | None) -> None:
         """On the answer's thread."""
@@ -196,16 +221,24 @@ class Chat(AnyWidget):
             if call is not None and self._last:
                 self._facts[self._last] = facts_of(call)
             self._answer = None
-            kept = self._last in self._talk.tree.turns or (call is not None and call.error is None)
-            self._tell({"kind": "ended", "back": "" if kept else self._question})
-            self._changed()
-            why = error or (call.error if call else None)
-            if why is not None:
-                self._say(str(why), problem=True)
-            elif run and run.notices:
-                self._say(" ".join(run.notices))
-            else:
-                self._say("Answered.")
+            try:
+                turn = self._talk.tree.turns.get(self._last or "")
+                self._tell({"kind": "ended", "back": "" if turn else self._question})
+                self._changed()
+                self._say_how(run, turn, error or (call.error if call else None))
+            except OrchestratorError as problem:
+                self._tell({"kind": "ended", "back": ""})
+                self._say(str(problem), problem=True)
+
+    def _say_how(self, run: Run | None, turn: Turn | None, error: OrchestratorError | None) -> None:
+        if error is not None:
+            self._say(str(error), problem=True)
+        elif run is None:
+            self._say("the question was broken off before its answer.", problem=True)
+        elif turn is not None and turn.outcome != "answered":
+            self._say(f"No whole answer: {turn.why or turn.outcome}", problem=True)
+        else:
+            self._say(" ".join(("Answered.", *run.notices)))
 
     def _require_rest(self) -> None:
         if self._answer is not None:
@@ -218,9 +251,10 @@ class Chat(AnyWidget):
     # Orders
 
     def _obey(self, order: Order) -> None:
-        said = getattr(self, f"_do_{order.name}")(order.rest)
-        self._say(said)
-        self._tell_head()
+        try:
+            self._say(getattr(self, f"_do_{order.name}")(order.rest))
+        finally:
+            self._tell_head()  # also when it was refused: the head shows what is so
 
     def _do_help(self, _rest: str) -> str:
         return HELP
@@ -327,21 +361,23 @@ class Chat(AnyWidget):
         self._told = ids
         turns = [told(tree, turn, begin + place, self._facts) for place, turn in enumerate(path[begin:])]
         ends = [] if self._answer else ahead(tree, path)
-        self._tell({"kind": "path", "from": begin, "total": len(path), "turns": turns, "ahead": ends})
+        self._tell(
+            {"kind": "path", "from": begin, "anew": same == 0, "total": len(path), "turns": turns, "ahead": ends}
+        )
 
     def _path(self, tree: Tree) -> tuple[Turn, ...]:
         """Without the question that is being answered, which the browser shows by itself."""
         return path_of(tree, None if self._answer else self._last)
 
-    def _tell_earlier(self, before: int) -> None:
+    def _tell_earlier(self, before: int, view: str) -> None:
         tree = self._talk.tree
         path = self._path(tree)
         begin = max(0, min(before, len(path)) - PAGE)
         turns = [told(tree, turn, begin + place, self._facts) for place, turn in enumerate(path[begin:before])]
-        self._tell({"kind": "earlier", "from": begin, "turns": turns})
+        self._tell({"kind": "earlier", "from": begin, "turns": turns, "view": view})
 
     def _tell_asking(self) -> None:
-        self._tell({"kind": "asking", "question": plain(self._question), "model": self.model or ""})
+        self._tell({"kind": "asking", "question": plain(self._question), "model": self._asked_of})
 
     def _cells(self) -> list[str]:
         """The questions of this path as cells of a conversation of their own. Raises `UserError` when there are none."""
@@ -369,6 +405,11 @@ def _required(text: str) -> str:
     if not text.strip():
         raise UserError("write a question first.")
     return text
+
+
+def _require_text_alone(turn: Turn) -> None:
+    if any(not isinstance(part, Text) for message in turn.question for part in message.parts):
+        raise UserError("this question has more than text; ask it again in a cell, where its files are named.")
 
 
 def _alike(ones: tuple[str, ...], others: tuple[str, ...]) -> Any:

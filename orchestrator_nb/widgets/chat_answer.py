@@ -62,7 +62,8 @@ class Answer:
             run = job.run
         except OrchestratorError as refused:
             error = refused
-        self._ended(run, error)
+        finally:
+            self._ended(run, error)
 
     def _hear(self, _index: int, news: Event | Call) -> None:
         """On the loop's thread: it only records."""

@@ -58,8 +58,9 @@ def ahead(tree: Tree, shown: Sequence[Turn]) -> list[str]:
 
 def leaf(tree: Tree, name: str) -> str:
     """The end of the newest path through a turn."""
-    following = [child for child in tree.children.get(name, ()) if tree.turns[child].can_go_on]
-    return leaf(tree, following[-1]) if following else name
+    while following := [child for child in tree.children.get(name, ()) if tree.turns[child].can_go_on]:
+        name = following[-1]
+    return name
 
 
 def facts_of(call: Call) -> dict[str, Any]:

@@ -14,6 +14,8 @@ Node = str | list[Any]
 
 _KEPT: Final = frozenset({"href", "title", "start"})
 _EMPTY: Final = frozenset({"br", "hr"})
+_DEEP: Final = 60
+"""Elements inside elements: what lies deeper keeps its text alone, for JSON has bounds of its own."""
 
 
 def nodes_of(text: str) -> list[Node]:
@@ -32,6 +34,10 @@ class _Tree(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in TAGS:
+            return
+        if len(self._open) > _DEEP:
+            if tag not in _EMPTY:
+                self._open.append((tag, self._open[-1][1]))
             return
         inside: list[Node] = []
         kept = {name: value for name, value in attrs if name in _KEPT and value is not None}

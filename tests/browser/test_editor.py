@@ -53,6 +53,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
         if path:
             page.wait_for_function("path => document.activeElement.dataset.path === path", arg=path)
     page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.matches('textarea')")
     page.keyboard.type("b d a: ")
     page.keyboard.press("Tab")
     widget.get_by_text("not saved").wait_for()

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator_nb.conversations import Turn
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.messages import Message
+from orchestrator_nb.messages import Image, Message
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.widgets.chat import Chat
 from orchestrator_nb.widgets.chat_told import PAGE
@@ -63,7 +63,7 @@ def kinds(told):
 def test_a_question_is_taken_asked_and_answered_in_the_conversation_that_cells_see(chat, session):
     told = hear(chat, kind="send", text="Name a metal.", n=7)
     assert kinds(told)[:2] == ["path", "asking"]
-    assert {"kind": "taken", "n": 7} in told
+    assert {"kind": "taken", "n": 7, "view": ""} in told
     arrived = "".join(one["text"] for one in told if one["kind"] == "answer")
     (turn,) = session.conversation("metals").tree.current
     assert turn.answer.text.startswith(arrived.strip()[:20])
@@ -155,7 +155,7 @@ def test_while_an_answer_arrives_no_second_question_is_taken(chat, session):
     session.simulator._world.pace = 0.05
     chat._handle_custom_msg({"kind": "send", "text": "a long story of two hundred words", "n": 1}, [])
     chat._handle_custom_msg({"kind": "send", "text": "two", "n": 2}, [])
-    assert {"kind": "taken", "n": 2} not in chat.sent
+    assert not any(one["kind"] == "taken" and one["n"] == 2 for one in chat.sent)
     assert any("stop it" in one.get("text", "") for one in chat.sent)
     chat._handle_custom_msg({"kind": "stop"}, [])
     assert chat.wait(20)
@@ -276,3 +276,72 @@ def test_markdown_becomes_elements_of_the_list_and_html_stays_text():
     assert '"script"' not in flat
     assert '"img"' not in flat
     assert '"javascript' not in flat
+
+
+def test_an_answer_of_any_depth_can_be_shown():
+    deep = nodes_of("*" * 1200 + "x" + "*" * 1200)
+    assert "x" in json.dumps(deep)
+
+
+def test_what_is_asked_again_goes_to_the_same_model_with_the_same_system_prompt(chat, session):
+    said(chat, "/persona poet")
+    hear(chat, kind="send", text="one", n=1)
+    asked = chat._talk.tree.current[0]
+    other = opened(session, model=None)
+    hear(other, kind="again", turn=asked.id)
+    hear(other, kind="edit", turn=asked.id, text="eins", n=1)
+    assert {(turn.model, turn.system) for turn in other._talk.tree.turns.values()} == {(asked.model, asked.system)}
+    other.close()
+
+
+def test_a_question_with_files_is_not_asked_again_without_them(chat):
+    question = Message("user", (*Message.user("look").parts, Image(b"x", "image/png")))
+    turn = Turn("t1", None, (question,), Message("assistant", Message.user("a cat").parts), "answered")
+    chat._talk._tree = chat._talk._tree.with_turn(turn)
+    for message in ({"kind": "again", "turn": "t1"}, {"kind": "edit", "turn": "t1", "text": "see", "n": 1}):
+        assert "more than text" in hear(chat, **message)[-1]["text"]
+    assert list(chat._talk._tree.turns) == ["t1"]
+
+
+def test_where_a_tape_answers_nothing_is_asked_live(chat, session, tmp_path):
+    session.source("record", tmp_path / "talk.jsonl")
+    hear(chat, kind="send", text="one", n=1)
+    session.source("replay", tmp_path / "talk.jsonl")
+    asked = len(session.simulator.requests)
+    hear(chat, kind="again", turn=chat._talk.tree.current[0].id)
+    assert len(session.simulator.requests) == asked
+
+
+def test_another_conversation_is_told_from_its_beginning_and_replaces_what_is_shown(chat, session):
+    hear(chat, kind="send", text="one", n=1)
+    said(chat, "/save other")
+    hear(chat, kind="send", text="two", n=1)
+    told = [one for one in hear(chat, kind="send", text="/load other", n=1) if one["kind"] == "path"][-1]
+    assert (told["anew"], told["from"]) == (True, 0)
+
+
+def test_a_bug_on_the_way_leaves_the_chat_usable(chat, session, monkeypatch):
+    def broken(*_, **__):
+        raise OSError("no more files")
+
+    monkeypatch.setattr(session, "start", broken)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # it is still told where bugs are told
+    told = hear(chat, kind="send", text="one", n=1)
+    assert [one["back"] for one in told if one["kind"] == "ended"] == ["one"]
+    monkeypatch.undo()
+    hear(chat, kind="send", text="one", n=2)
+    assert path(chat) == ["one"]
+
+
+def test_long_branches_are_gone_to_and_a_home_that_is_not_there_is_said(chat):
+    turns, parent = {}, None
+    for number in range(1_500):
+        name = f"t{number:04}"
+        turns[name] = Turn(
+            name, parent, (Message.user("q"),), Message("assistant", Message.user("a").parts), "answered"
+        )
+        parent = name
+    chat._talk._tree = replace(chat._talk._tree, turns=turns, heads={"main": "t0000"})
+    hear(chat, kind="go", turn="t0001")
+    assert chat._talk._tree.head == "t1499"
+    assert "is not there" in said(chat, "/export ~nobody-here/x.md")

@@ -45,7 +45,9 @@ test("a question is sent with Enter, and stays in the field until the kernel has
   kernel.say({ kind: "said", text: "the vault is locked.", problem: true });
   expect(field.value).toBe("Name a metal.");
   pressed(field, "Enter");
-  kernel.say({ kind: "taken", n: kernel.last?.n });
+  kernel.say({ kind: "taken", n: kernel.last?.n, view: "another" });
+  expect(field.value).toBe("Name a metal.");
+  kernel.say({ kind: "taken", n: kernel.last?.n, view: kernel.last?.view });
   expect(field.value).toBe("");
 });
 
@@ -67,7 +69,7 @@ test("an answer grows while it arrives, begins anew after a retry, and can be st
   expect(el.textContent).toContain("retrying (overload)");
   const stop = [...el.querySelectorAll("button")].find((one) => one.textContent === "Stop");
   stop?.click();
-  expect(kernel.last).toEqual({ kind: "stop" });
+  expect(kernel.last).toMatchObject({ kind: "stop" });
 });
 
 test("turns from a place on replace what stood there; earlier ones come before them", () => {
@@ -77,10 +79,14 @@ test("turns from a place on replace what stood there; earlier ones come before t
   const ids = () => [...el.querySelectorAll<HTMLElement>(".onb-turns article")].map((one) => one.dataset.turn);
   expect(ids()).toEqual(["a", "c", "d"]);
   found(el, ".onb-log > .onb-button").click();
-  expect(kernel.last).toEqual({ kind: "earlier", before: 40 });
-  kernel.say({ kind: "earlier", from: 0, turns: [turn("z", 39)] });
+  expect(kernel.last).toMatchObject({ kind: "earlier", before: 40 });
+  const view = kernel.last?.view;
+  kernel.say({ kind: "earlier", from: 39, turns: [turn("z", 39)], view });
+  kernel.say({ kind: "earlier", from: 39, turns: [turn("z", 39)], view });
   expect(ids()).toEqual(["z", "a", "c", "d"]);
-  kernel.say(path(0, []));
+  kernel.say({ ...path(50, [turn("other", 50)]), anew: true });
+  expect(ids()).toEqual(["other"]);
+  kernel.say({ ...path(0, []), anew: true });
   expect(ids()).toEqual([]);
 });
 
@@ -88,7 +94,7 @@ test("a question is edited and asked again, and its branches are gone through", 
   const { kernel, el } = pane();
   kernel.say(path(0, [turn("a", 0, { beside: ["x", "a"] })]));
   found(el, "[aria-label='the branch before']").click();
-  expect(kernel.last).toEqual({ kind: "go", turn: "x" });
+  expect(kernel.last).toMatchObject({ kind: "go", turn: "x" });
   expect(found<HTMLButtonElement>(el, "[aria-label='the next branch']").disabled).toBe(true);
   found(el, "[aria-label^='Edit question']").click();
   const field = found<HTMLTextAreaElement>(el, ".onb-editing textarea");
@@ -156,4 +162,29 @@ test("a pane whose kernel has gone says so; one that is closed listens no more",
   expect(found(el, ".onb-said").textContent).toContain("kernel has gone");
   close();
   expect(kernel.listeners).toBe(0);
+});
+
+test("a refused model leaves the one that is really asked in its field", () => {
+  const { kernel, el } = pane();
+  const model = found<HTMLInputElement>(el, "input");
+  model.value = "nothing";
+  model.dispatchEvent(new Event("change"));
+  expect(kernel.last).toMatchObject({ kind: "send", text: "/model nothing" });
+  kernel.say({ kind: "head", name: "metals", model: "a/b", system: "", persona: "", conversations: [] });
+  expect(model.value).toBe("a/b");
+  model.value = "";
+  model.dispatchEvent(new Event("change"));
+  expect(model.value).toBe("a/b");
+});
+
+test("a question that comes back loses nothing that was typed meanwhile, and focus stays in the pane", () => {
+  const { kernel, el, field } = pane();
+  kernel.say(path(0, [turn("a", 0, { beside: ["x", "a"] })]));
+  found(el, "[aria-label='the branch before']").focus();
+  kernel.say({ kind: "asking", question: "Q", model: "a/b" });
+  kernel.say({ ...path(0, [turn("x", 0)]), anew: true });
+  expect(document.activeElement).toBe(field);
+  type(field, "more");
+  kernel.say({ kind: "ended", back: "Q" });
+  expect(field.value).toBe("Q\n\nmore");
 });

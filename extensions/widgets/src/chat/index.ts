@@ -8,13 +8,13 @@ import { type Acts, drawn, type Turn } from "./turn";
 type Message =
   | { kind: "offers"; cell: string | null; words: Word[]; models: string[]; providers: string[]; personas: string[] }
   | { kind: "head"; name: string; model: string; system: string; persona: string; conversations: string[] }
-  | { kind: "path"; from: number; total: number; turns: Turn[]; ahead: string[] }
-  | { kind: "earlier"; from: number; turns: Turn[] }
+  | { kind: "path"; from: number; anew: boolean; total: number; turns: Turn[]; ahead: string[] }
+  | { kind: "earlier"; from: number; turns: Turn[]; view: string }
   | { kind: "asking"; question: string; model: string }
   | { kind: "answer"; text: string; state: string; anew: boolean }
   | { kind: "ended"; back: string }
-  | { kind: "taken"; n: number }
-  | { kind: "insert"; cells: string[]; after: string | null }
+  | { kind: "taken"; n: number; view: string }
+  | { kind: "insert"; cells: string[]; after: string | null; view: string }
   | { kind: "said"; text: string; problem: boolean };
 
 const NEAR = 80;
@@ -38,6 +38,8 @@ class Pane {
   private readonly halt = button("Stop", () => this.send({ kind: "stop" }), { hidden: true });
   private readonly said = new Said();
   private cell: string | null = null;
+  private readonly view = fresh("view");
+  private head = "";
   private from = 0;
   private words: Word[] = [];
   private lists: Lists = {};
@@ -116,6 +118,7 @@ class Pane {
   // What the kernel says
 
   private hear(message: Message): void {
+    if ("view" in message && message.view !== this.view) return; // for another pane of this chat
     switch (message.kind) {
       case "offers":
         this.cell = message.cell;
@@ -135,12 +138,13 @@ class Pane {
       case "head":
         this.title.textContent = message.name;
         this.title.title = message.system;
+        this.head = message.model;
         this.model.value = message.model;
         this.persona.value = message.persona;
         this.lists = { ...this.lists, conversations: message.conversations };
         return;
       case "path":
-        this.path(message.from, message.turns, message.ahead);
+        this.path(message.from, message.anew, message.turns, message.ahead);
         return;
       case "earlier":
         this.before(message.from, message.turns);
@@ -166,9 +170,10 @@ class Pane {
   }
 
   /** Turns from a place on; those before it stay as they are. */
-  private path(from: number, turns: Turn[], ahead: string[]): void {
+  private path(from: number, anew: boolean, turns: Turn[], ahead: string[]): void {
+    const keep = this.focusKept();
     const held = this.from + this.turns.childElementCount;
-    if (from > held || from < this.from || held === this.from) {
+    if (anew || from > held || from < this.from || held === this.from) {
       this.turns.replaceChildren();
       this.from = from;
     }
@@ -178,9 +183,11 @@ class Pane {
     const onward = ahead.map((id, place) => button(`Go on with what followed (${place + 1})`, () => this.acts.go(id)));
     this.onward.replaceChildren(...onward);
     this.down(true);
+    keep();
   }
 
   private before(from: number, turns: Turn[]): void {
+    if (from + turns.length !== this.from) return; // they are here already
     const height = this.log.scrollHeight;
     this.turns.prepend(...turns.map((turn) => drawn(turn, this.acts)));
     this.from = from;
@@ -193,8 +200,10 @@ class Pane {
     if (asked) asked.textContent = question;
     this.text.data = "";
     this.state.textContent = `${model} · asked`;
+    const keep = this.focusKept();
     this.busy(true);
     this.down(true);
+    keep();
   }
 
   private arrived(text: string, state: string, anew: boolean): void {
@@ -205,8 +214,10 @@ class Pane {
   }
 
   private ended(back: string): void {
+    const keep = this.focusKept();
     this.busy(false);
-    if (back && !this.field.value) this.field.value = back;
+    if (back) this.field.value = [back, this.field.value].filter(Boolean).join("\n\n");
+    keep();
   }
 
   /** Only now is the field emptied: what the kernel refused is still there. */
@@ -215,6 +226,16 @@ class Pane {
     if (this.field.value === this.sent.text) this.field.value = "";
     this.sent = null;
     this.offer();
+  }
+
+  /** Whoever works here with the keyboard must not be thrown out when what had the focus goes away: then the field has it. */
+  private focusKept(): () => void {
+    const here = this.box.contains(document.activeElement);
+    return () => {
+      const now = document.activeElement as HTMLElement | null;
+      const seen = now && this.box.contains(now) && !now.closest("[hidden]");
+      if (here && !seen) this.field.focus({ preventScroll: true });
+    };
   }
 
   private busy(is: boolean): void {
@@ -255,7 +276,8 @@ class Pane {
   }
 
   private order(word: string, rest: string): void {
-    if (rest || word === "persona") this.send({ kind: "send", text: `/${word} ${rest}`.trim(), n: this.next(null) });
+    if (!rest && word === "model") this.model.value = this.head;
+    else this.send({ kind: "send", text: `/${word} ${rest}`.trim(), n: this.next(null) });
   }
 
   private next(text: string | null): number {
@@ -339,7 +361,7 @@ class Pane {
   }
 
   private send(message: Record<string, unknown>): void {
-    this.widget.send(message);
+    this.widget.send({ ...message, view: this.view });
   }
 }
 

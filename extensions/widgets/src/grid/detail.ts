@@ -121,6 +121,7 @@ export class Detail {
 
   fill(full: Full): void {
     if (full.cell !== this.open) return;
+    if (full.since && full.since !== this.have) return; // the answer to another question; the next one fits
     if (full.since && full.since === this.have) this.text.appendData(full.text);
     else if (this.text.data !== full.text) this.text.data = full.text;
     this.have = full.running ? (full.size ?? 0) : 0;

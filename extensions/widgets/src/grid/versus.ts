@@ -63,7 +63,9 @@ export class Versus {
   /** A text that was asked for. */
   fill(place: number, text: string): void {
     if (!this.chosen.includes(place) || this.chosen.length < 2) return;
+    const known = this.texts.get(place) === text;
     this.texts.set(place, text);
+    if (known) return;
     const [a, b] = this.chosen.map((one) => this.texts.get(one));
     if (a === undefined || b === undefined) return;
     const { pieces, cut } = diff(a, b);
