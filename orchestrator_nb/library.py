@@ -96,7 +96,10 @@ class Library:
             return known[name]
         if name in ready():
             raise UserError(f"{name!r} is a template, from which a chain is made: %chain new NAME --from {name}")
-        raise UserError(f"{unknown(name, known, f'chain {printable(repr(name)[1:-1])!r}')}.")
+        shown = printable(repr(name)[1:-1])
+        if not known:
+            raise UserError(f"unknown chain {shown!r}: none is kept yet; the templates are ready ones.")
+        raise UserError(f"{unknown(name, known, f'chain {shown!r}')}.")
 
     def read(self, chain: str | Path | Chain) -> tuple[Chain, bool]:
         """The sound chain that is meant (a known name, a path that ends in .yaml or .yml, a text, or a `Chain`), and whether it may call Python functions.
