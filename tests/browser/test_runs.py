@@ -66,7 +66,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     page.set_viewport_size({"width": 1280, "height": 900})
     asking.get_by_role("button", name="Ask 1 call now").click()
     panel.get_by_text("has ended").wait_for(timeout=20_000)
-    assert "answered" in panel.locator(".onb-run").first.inner_text()
+    panel.locator(".onb-run").first.get_by_text("answered").wait_for(timeout=20_000)
     panel.get_by_role("button", name="Insert a cell with its frame").click()
     page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-CodeCell').length > 3")
     assert notebook.sources()[2].startswith("%llm show 2")

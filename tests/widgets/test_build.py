@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator_nb.results import page
+
 ROOT = Path(__file__).parents[2]
 STATIC = "orchestrator_nb/widgets/static"
 WIDGETS = ("chat", "editor", "grid", "picker", "runs", "vault")
@@ -224,3 +226,10 @@ def test_a_widgets_style_reaches_no_other_widget_on_the_page(widget):
     found = [one.strip() for one in selectors(re.sub(r"@(?:container|media|import|supports)[^{;]*[{;]", "", text))]
     assert found
     assert [one for one in found if f".onb-{widget}" not in one and not re.fullmatch(r"from|to|\d+%", one)] == []
+
+
+def test_no_widget_uses_a_name_that_the_style_of_results_means():
+    meant = set(re.findall(r"[},](?:\.)(onb-[\w-]+)", f",{page.STYLE}")) - {"onb-box", "onb-text"}
+    assert "onb-more" in meant
+    sources = [path.read_text() for path in (ROOT / "extensions/widgets/src").rglob("*.ts*")]
+    assert [name for name in meant if any(re.search(rf"\b{name}\b(?!-)", text) for text in sources)] == []

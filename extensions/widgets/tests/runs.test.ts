@@ -163,7 +163,18 @@ describe("one run", () => {
     expect(found(el, ".onb-answers").textContent).toContain("How?lab/oneSo.cache · 1.5 s · $0.0100 · best 5/5");
     expect(found(el, ".onb-answers").textContent).toContain("7 more calls");
     toggle()?.click();
-    expect(found(el, ".onb-more").hidden).toBe(true);
+    expect(found(el, ".onb-details").hidden).toBe(true);
+  });
+
+  it("asks for its answers again when it has ended meanwhile", () => {
+    list([run("r1", { state: "running", done: 1 })]);
+    found(el, ".onb-toggle").click();
+    const opens = () => kernel.sent.filter(({ message }) => message.kind === "open").length;
+    expect(opens()).toBe(1);
+    list([run("r1", { state: "running", done: 2 })]);
+    expect(opens()).toBe(1);
+    list([run("r1", { state: "answered", done: 2 })]);
+    expect(opens()).toBe(2);
   });
 
   it("is gone on with only after the estimate was seen and said yes to", () => {

@@ -65,7 +65,7 @@ export class Row {
   private readonly toggle: HTMLButtonElement;
   private readonly cells = COLUMNS.map((name) => h("td", { class: `onb-${name.replace(" ", "-")}` }));
   private readonly place = h("td", { colspan: COLUMNS.length });
-  readonly more = h("tr", { class: "onb-more", hidden: true }, this.place);
+  readonly more = h("tr", { class: "onb-details", hidden: true }, this.place);
   private readonly about = h("div", { class: "onb-about" });
   private readonly acts = h("div", { class: "onb-row" });
   private readonly asking = h("div", { class: "onb-asking", hidden: true, tabindex: "-1", role: "group" });
@@ -94,6 +94,7 @@ export class Row {
     if (drawn === this.drawn) return;
     const acts = this.actsOf(run);
     const same = this.drawn !== "" && acts.join() === this.actsOf(this.run).join();
+    const ended = this.run.state !== run.state && run.state !== "running";
     this.drawn = drawn;
     this.run = run;
     const at = when(run.at);
@@ -103,7 +104,9 @@ export class Row {
     shown.forEach((parts, place) => {
       this.cells[place + 1]?.replaceChildren(...parts);
     });
-    if (this.isOpen) this.draw(same);
+    if (!this.isOpen) return;
+    this.draw(same);
+    if (ended) this.to.open(run.id); // its answers are other ones now
   }
 
   opened({ rows, more }: Opened): void {
