@@ -126,9 +126,12 @@ class Chat(AnyWidget):
 
     def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
         with self._turn:
+            view = str(message.get("view", ""))
             try:
-                self._act(message, str(message.get("view", "")))
+                self._act(message, view)
             except OrchestratorError as error:
+                if "n" in message:
+                    self._tell({"kind": "refused", "n": message["n"], "view": view})
                 self._say(str(error), problem=True)
 
     def _act(self, message: Mapping[str, Any], view: str = "") -> None:

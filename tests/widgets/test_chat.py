@@ -144,7 +144,7 @@ def test_where_the_key_is_missing_the_question_comes_back(tmp_path):
 
 def test_a_key_is_not_sent_and_not_said_again(chat):
     told = hear(chat, kind="send", text=f"is {KEY} valid?", n=1)
-    assert "taken" not in kinds(told)
+    assert [one for one in told if "n" in one] == [{"kind": "refused", "n": 1, "view": ""}]
     assert KEY not in json.dumps(told)
     assert "nothing was sent" in told[-1]["text"]
     assert hear(chat, kind="send", text=f"/system {KEY}", n=1)[-1]["problem"]
@@ -155,7 +155,7 @@ def test_while_an_answer_arrives_no_second_question_is_taken(chat, session):
     session.simulator._world.pace = 0.05
     chat._handle_custom_msg({"kind": "send", "text": "a long story of two hundred words", "n": 1}, [])
     chat._handle_custom_msg({"kind": "send", "text": "two", "n": 2}, [])
-    assert not any(one["kind"] == "taken" and one["n"] == 2 for one in chat.sent)
+    assert {"kind": "refused", "n": 2, "view": ""} in chat.sent
     assert any("stop it" in one.get("text", "") for one in chat.sent)
     chat._handle_custom_msg({"kind": "stop"}, [])
     assert chat.wait(20)
@@ -190,7 +190,7 @@ def test_the_model_the_provider_and_the_persona_change_midway(chat):
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_and_not_taken(chat, text, says):
     told = hear(chat, kind="send", text=text, n=1)
-    assert "taken" not in kinds(told)
+    assert {"kind": "refused", "n": 1, "view": ""} in told
     assert says in told[-1]["text"]
     assert told[-1]["problem"]
 

@@ -37,18 +37,29 @@ const type = (field: HTMLTextAreaElement, text: string) => {
   field.dispatchEvent(new Event("input"));
 };
 
-test("a question is sent with Enter, and stays in the field until the kernel has taken it", () => {
+test("a question is sent with Enter; what the kernel refuses stands in the field again, before what was typed since", () => {
   const { kernel, field } = pane();
   type(field, "Name a metal.");
   pressed(field, "Enter");
   expect(kernel.last).toMatchObject({ kind: "send", text: "Name a metal." });
-  kernel.say({ kind: "said", text: "the vault is locked.", problem: true });
-  expect(field.value).toBe("Name a metal.");
-  pressed(field, "Enter");
-  kernel.say({ kind: "taken", n: kernel.last?.n, view: "another" });
-  expect(field.value).toBe("Name a metal.");
-  kernel.say({ kind: "taken", n: kernel.last?.n, view: kernel.last?.view });
   expect(field.value).toBe("");
+  const { n, view } = kernel.last ?? {};
+  type(field, "And");
+  kernel.say({ kind: "refused", n, view: "another" });
+  expect(field.value).toBe("And");
+  kernel.say({ kind: "refused", n, view });
+  expect(field.value).toBe("Name a metal.\n\nAnd");
+});
+
+test("what was taken does not come back, not when the kernel goes either; what nobody took does", () => {
+  const { kernel, field } = pane();
+  type(field, "one");
+  pressed(field, "Enter");
+  kernel.say({ kind: "taken", n: kernel.last?.n, view: kernel.last?.view });
+  type(field, "two");
+  pressed(field, "Enter");
+  kernel.end();
+  expect(field.value).toBe("two");
 });
 
 test("a question that never reached a model comes back to an empty field", () => {

@@ -14,6 +14,7 @@ type Message =
   | { kind: "answer"; text: string; state: string; anew: boolean }
   | { kind: "ended"; back: string }
   | { kind: "taken"; n: number; view: string }
+  | { kind: "refused"; n: number; view: string }
   | { kind: "insert"; cells: string[]; after: string | null; view: string }
   | { kind: "said"; text: string; problem: boolean };
 
@@ -46,7 +47,7 @@ class Pane {
   private found: Offer[] = [];
   private active = -1;
   private number = 0;
-  private sent: { n: number; text: string } | null = null;
+  private readonly sent = new Map<number, string>();
 
   constructor(private readonly widget: AnyModel) {
     this.model = h("input", { id: fresh("model"), list: this.models.id, size: 28, autocomplete: "off" });
@@ -159,7 +160,10 @@ class Pane {
         this.ended(message.back);
         return;
       case "taken":
-        this.taken(message.n);
+        this.sent.delete(message.n);
+        return;
+      case "refused":
+        this.refused(message.n);
         return;
       case "insert":
         void this.insert(message.cells, message.after);
@@ -216,16 +220,18 @@ class Pane {
   private ended(back: string): void {
     const keep = this.focusKept();
     this.busy(false);
-    if (back) this.field.value = [back, this.field.value].filter(Boolean).join("\n\n");
+    this.back(back);
     keep();
   }
 
-  /** Only now is the field emptied: what the kernel refused is still there. */
-  private taken(n: number): void {
-    if (this.sent?.n !== n) return;
-    if (this.field.value === this.sent.text) this.field.value = "";
-    this.sent = null;
-    this.offer();
+  private refused(n: number): void {
+    this.back(this.sent.get(n) ?? "");
+    this.sent.delete(n);
+  }
+
+  /** A text that was not asked stands in the field again, before what was typed since. */
+  private back(text: string): void {
+    if (text) this.field.value = [text, this.field.value].filter(Boolean).join("\n\n");
   }
 
   /** Whoever works here with the keyboard must not be thrown out when what had the focus goes away: then the field has it. */
@@ -251,6 +257,7 @@ class Pane {
 
   private gone(): void {
     this.busy(false);
+    for (const n of [...this.sent.keys()].reverse()) this.refused(n);
     this.said.say(GONE, true);
     for (const one of this.box.querySelectorAll<HTMLButtonElement>("button, select, input")) one.disabled = true;
   }
@@ -258,7 +265,7 @@ class Pane {
   // What the user does
 
   private readonly acts: Acts = {
-    edit: (turn, text) => this.send({ kind: "edit", turn: turn.id, text, n: this.next(null) }),
+    edit: (turn, text) => this.send({ kind: "edit", turn: turn.id, text, n: this.next() }),
     again: (turn) => this.send({ kind: "again", turn: turn.id }),
     go: (id) => this.send({ kind: "go", turn: id }),
     copy: (text) => void this.copy(text),
@@ -271,18 +278,20 @@ class Pane {
       this.said.say("Write a question first.", true);
       return;
     }
-    this.close();
-    this.send({ kind: "send", text, n: this.next(text) });
+    this.field.value = "";
+    this.offer();
+    const n = this.next();
+    this.sent.set(n, text);
+    this.send({ kind: "send", text, n });
   }
 
   private order(word: string, rest: string): void {
     if (!rest && word === "model") this.model.value = this.head;
-    else this.send({ kind: "send", text: `/${word} ${rest}`.trim(), n: this.next(null) });
+    else this.send({ kind: "send", text: `/${word} ${rest}`.trim(), n: this.next() });
   }
 
-  private next(text: string | null): number {
+  private next(): number {
     this.number += 1;
-    if (text !== null) this.sent = { n: this.number, text };
     return this.number;
   }
 

@@ -48,19 +48,24 @@ function asked(turn: Turn, acts: Acts, box: HTMLElement): HTMLElement {
   const text = h("div", { class: "onb-question", dir: "auto" }, turn.question);
   const files = turn.files ? h("span", { class: "onb-faint" }, `${turn.files} attached`) : "";
   const row = h("div", { class: "onb-asked" }, h("span", { class: "onb-who" }, "You"), text, files);
-  const edit = button("Edit", () => row.replaceWith(form(turn, acts, row)), {
-    "aria-label": `Edit question ${turn.number + 1} and ask again`,
-  });
+  const instead = () => {
+    const made = form(turn, acts, () => {
+      made.replaceWith(row);
+      edit.focus();
+    });
+    row.replaceWith(made);
+    made.querySelector("textarea")?.focus();
+  };
+  const edit = button("Edit", instead, { "aria-label": `Edit question ${turn.number + 1} and ask again` });
   row.append(h("div", { class: "onb-actions" }, edit, ...switcher(turn, acts)));
   box.dataset.turn = turn.id;
   return row;
 }
 
-function form(turn: Turn, acts: Acts, before: HTMLElement): HTMLElement {
+function form(turn: Turn, acts: Acts, back: () => void): HTMLElement {
   const id = fresh("edit");
   const field = h("textarea", { id, rows: Math.min(8, turn.question.split("\n").length + 1) });
   field.value = turn.question;
-  const back = () => made.replaceWith(before);
   const made = h(
     "form",
     { class: "onb-asked onb-editing" },
@@ -80,7 +85,6 @@ function form(turn: Turn, acts: Acts, before: HTMLElement): HTMLElement {
   made.addEventListener("keydown", (event) => {
     if (event.key === "Escape") back();
   });
-  setTimeout(() => field.focus());
   return made;
 }
 
