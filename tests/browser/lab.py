@@ -240,15 +240,23 @@ class Notebook:
         """Whether Run All has ended."""
         return bool(self.page.evaluate("() => window.__ran"))
 
+    def start_cell(self, cell: int, command: str = "run-cell") -> None:
+        """Run this cell; returns at once."""
+        self.page.evaluate(
+            """([index, command]) => { const notebook = window.jupyterapp.shell.currentWidget.content;
+                      notebook.deselectAll(); notebook.activeCellIndex = index; window.__ran = false;
+                      window.jupyterapp.commands.execute(`notebook:${command}`).finally(() => { window.__ran = true }) }""",
+            [cell, command],
+        )
+
+    def run_cell(self, cell: int) -> None:
+        """Run this cell, to the end."""
+        self.start_cell(cell)
+        self.wait_ran()
+
     def run_cells_from(self, cell: int, timeout_s: float = 60) -> None:
         """Run this cell and all below, to the end."""
-        self.page.evaluate(
-            """async index => { const notebook = window.jupyterapp.shell.currentWidget.content;
-                                notebook.deselectAll(); notebook.activeCellIndex = index;
-                                window.__ran = false;
-                                window.jupyterapp.commands.execute('notebook:run-all-below').finally(() => { window.__ran = true }) }""",
-            cell,
-        )
+        self.start_cell(cell, "run-all-below")
         self.wait_ran(timeout_s)
 
     def sources(self) -> list[str]:

@@ -17,20 +17,6 @@ RUN = "%%llm found << haiku flash --over rows --max-parallel 3\n{{ p }}"
 ALONE = "Error displaying|Loading widget|Error creating"
 
 
-def start(notebook, cell):
-    notebook.page.evaluate(
-        """index => { const notebook = window.jupyterapp.shell.currentWidget.content;
-                      notebook.deselectAll(); notebook.activeCellIndex = index; window.__ran = false;
-                      window.jupyterapp.commands.execute('notebook:run-cell').finally(() => { window.__ran = true }) }""",
-        cell,
-    )
-
-
-def run(notebook, cell):
-    start(notebook, cell)
-    notebook.wait_ran()
-
-
 def calls_of(server):
     """How many calls each run has in the store, the oldest first."""
     query = "SELECT runs.id, count(calls.id) FROM runs LEFT JOIN calls ON calls.run = runs.id AND calls.answer IS NOT NULL GROUP BY runs.id ORDER BY runs.id"
@@ -63,8 +49,8 @@ def wait_for(what):
 def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_asked(open_notebook, server):
     notebook = open_notebook("broken.ipynb", [SETUP, RUN, "%llm runs"])
     page = notebook.page
-    run(notebook, 0)
-    start(notebook, 1)
+    notebook.run_cell(0)
+    notebook.start_cell(1)
     under_way(notebook)
     notebook.save()
     page.goto("about:blank")  # closed, as far as the kernel can tell
@@ -81,18 +67,18 @@ def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_
         second.keyboard.press("4")
         page.locator(".onb-grid").get_by_role("img", name="rated 4 of 5").wait_for()
 
-    start(again, 1)
+    again.start_cell(1)
     under_way(again)
     page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }")
     again.wait_idle()
     again.shoot("broken-restarted")
-    page.get_by_text("The kernel has gone").first.wait_for(timeout=5_000)
-    run(again, 0)
-    run(again, 2)
+    page.get_by_text("The kernel has gone").first.wait_for(timeout=20_000)
+    again.run_cell(0)
+    again.run_cell(2)
     line = page.locator(".onb-runs .onb-run").first
     line.wait_for(timeout=20_000)
     again.shoot("broken-off")
-    line.get_by_text("broken off").wait_for(timeout=5_000)
+    line.get_by_text("broken off").wait_for(timeout=20_000)
     answered = calls_of(server)[-1]
     assert 0 < answered < 12
     assert "of 12" in line.inner_text()
