@@ -11,13 +11,11 @@ chain twice.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import traitlets
-from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
 
 from orchestrator_nb import sessions
@@ -39,7 +37,7 @@ from orchestrator_nb.widgets.chain_file import Exists, opened, saved, world_for
 from orchestrator_nb.widgets.chain_live import LiveRun, States
 from orchestrator_nb.widgets.chain_still import still as still_of
 from orchestrator_nb.widgets.chain_terms import terms
-from orchestrator_nb.widgets.wire import hear_while_a_cell_runs
+from orchestrator_nb.widgets.pane import Pane
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 _CHANGES = frozenset({"op", "undo", "redo", "save", "run"})
 
 
-class ChainEditor(AnyWidget):
+class ChainEditor(Pane):
     """The chain called ``name``, or in the file of that path; with ``template`` a new one made from it. ``into`` names a variable for the frame of each run.
 
     ``readonly`` draws it and lets nobody change it. Raises `UserError` for a name that is not known, `ChainError` for a chain that cannot be written as YAML.
@@ -57,6 +55,7 @@ class ChainEditor(AnyWidget):
 
     _esm = code("editor")
     _css = style("editor")
+    instead = "The chain builder needs a front end with widgets; here is the chain."
     readonly = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
@@ -73,15 +72,11 @@ class ChainEditor(AnyWidget):
         self._opened = opened(name, self._session, source=template)
         self._draft = Manuscript(self._opened.text, self._opened.root)
         self._into = into
-        self._turn = threading.RLock()
         self._known: tuple[str, Sheet] | None = None
-        self._shown: still.Shown | None = None
         self._live: LiveRun | None = None
         self._run: Run | None = None
         self._n = 0
         super().__init__(readonly=readonly)
-        hear_while_a_cell_runs(self.comm)
-        self.on_msg(self._hear)
 
     # In Python
 
@@ -139,34 +134,16 @@ class ChainEditor(AnyWidget):
             self._changed()
             return self._opened.where or ""
 
-    def show(self) -> None:
-        """Show it, and below it the static form that stays in the notebook."""
-        self._shown = still.show(self._repr_mimebundle_(), self.still())
-
     def still(self) -> still.Still:
         """The drawing and the YAML, for good."""
         return still_of(self._sheet(), self.name, self.text)
 
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """For a front end without widgets, which shows the text; the static form follows it."""
-        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
-        return {**data, "text/plain": "The chain builder needs a front end with widgets; here is the chain."}, metadata
-
     # The browser's side
 
-    def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        with self._turn:
-            try:
-                self._act(message)
-            except ChainError as error:
-                self._say(_first(error), problem=True)
-            except OrchestratorError as error:
-                self._say(str(error), problem=True)
+    def _refuse(self, message: Mapping[str, Any], error: Exception) -> None:
+        super()._refuse(message, UserError(_first(error)) if isinstance(error, ChainError) else error)
 
-    def _act(self, message: Mapping[str, Any]) -> None:
+    def _act(self, message: Mapping[str, Any], _buffers: object) -> None:
         if self.readonly and message.get("kind") in _CHANGES:
             raise UserError(f"this is for looking only; %chain edit {self.name} opens it to be changed.")
         match message:
@@ -213,8 +190,7 @@ class ChainEditor(AnyWidget):
     def _changed(self) -> None:
         self._known = None
         self._tell_chain()
-        if self._shown:
-            self._shown.update(self.still())
+        self._keep()
 
     def _sheet(self) -> Sheet:
         text, root = self._draft.text, self._draft.root
@@ -302,13 +278,6 @@ class ChainEditor(AnyWidget):
             self._say(f"{cut(' '.join(failed[0].split()), 400).rstrip('.')}. {spent}", problem=True)
         else:
             self._say(f"Done: {spent}")
-
-    def _say(self, text: str, *, problem: bool = False, n: int | None = None) -> None:
-        self._tell({"kind": "said", "text": text, "problem": problem, **({} if n is None else {"n": n})})
-
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        if self.comm is not None:
-            self.send(message)
 
 
 def _first(error: ChainError) -> str:

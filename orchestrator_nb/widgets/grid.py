@@ -10,16 +10,13 @@ No trait is synchronised: what a run says goes to the browser as messages when t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from anywidget import AnyWidget
-
 from orchestrator_nb import sessions
-from orchestrator_nb.errors import OrchestratorError, UserError
+from orchestrator_nb.errors import UserError
 from orchestrator_nb.marks import MARKS, Mark
 from orchestrator_nb.results.view import view
 from orchestrator_nb.runs import Run
@@ -27,10 +24,10 @@ from orchestrator_nb.sessions import Session
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.grid_feed import MOST, Feed
-from orchestrator_nb.widgets.wire import hear_while_a_cell_runs
+from orchestrator_nb.widgets.pane import Pane
 
 
-class RunGrid(AnyWidget):
+class RunGrid(Pane):
     """The run called ``run`` (an id, the beginning of one, ``last``, or a `Run`), or of it only those ``calls``, by id, to look at, compare and rate.
 
     With a ``feed`` it is the grid of a run that goes on: ``stop`` ends that, and whoever feeds it calls `flush` now and then, and `end` at the end.
@@ -38,6 +35,7 @@ class RunGrid(AnyWidget):
 
     _esm = code("grid")
     _css = style("grid")
+    instead = "The grid needs a front end with widgets; the result stands beside it."
 
     def __init__(
         self,
@@ -52,24 +50,9 @@ class RunGrid(AnyWidget):
         self._run = None if feed else _only(_run_of(run, self._session), calls)
         self._feed = feed or _feed_of(self._run)
         self._stop, self._folds = stop, feed is not None
-        self._turn = threading.RLock()
         self.here = self.ready = False
         """Whether the browser has the widget's code, and whether it has drawn it."""
         super().__init__()
-        hear_while_a_cell_runs(self.comm)
-        self.on_msg(self._hear)
-
-    def show(self) -> None:
-        """Show it, and below it the static form that stays in the notebook."""
-        still.show(self._repr_mimebundle_(), self.still())
-
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """For a front end without widgets there is the static form beside it."""
-        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
-        return {**data, "text/plain": "The grid needs a front end with widgets; the result stands beside it."}, metadata
 
     def view(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The widget alone, as a MIME bundle and its metadata; where it is not drawn, nothing is."""
@@ -87,7 +70,7 @@ class RunGrid(AnyWidget):
         """Tell the browser what has happened since the last time."""
         if self.ready:
             with self._turn:
-                self._tell(self._feed.tick())
+                self._tick()
 
     def end(self, run: Run) -> None:
         """The run has ended."""
@@ -97,14 +80,7 @@ class RunGrid(AnyWidget):
 
     # The browser's side
 
-    def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        with self._turn:
-            try:
-                self._act(message)
-            except OrchestratorError as error:
-                self._say(str(error), problem=True)
-
-    def _act(self, message: Mapping[str, Any]) -> None:
+    def _act(self, message: Mapping[str, Any], _buffers: object) -> None:
         match message:
             case {"kind": "here"}:
                 self.here = True
@@ -114,7 +90,7 @@ class RunGrid(AnyWidget):
                 self._tell_marks()
             case {"kind": "watch", "view": str(name), "cells": list(cells)}:
                 self._feed.watch(name[:80], [cell for cell in cells[:MOST] if isinstance(cell, int)])
-                self._tell(self._feed.tick())
+                self._tick()
             case {"kind": "full", "cell": int(cell), "since": int(since)} if 0 <= cell < len(self._feed.items):
                 self._tell(self._feed.full(cell, since))
             case {"kind": "find", "text": str(text)}:
@@ -123,6 +99,10 @@ class RunGrid(AnyWidget):
                 self._mark(cell, given)
             case {"kind": "cancel"}:
                 self._cancel()
+
+    def _tick(self) -> None:
+        if (news := self._feed.tick()) is not None:
+            self._tell(news)
 
     def _cancel(self) -> None:
         if self._stop is None:
@@ -148,13 +128,6 @@ class RunGrid(AnyWidget):
                 marks |= self._session.marks(run)
         told = [{"cell": cell, **asdict(mark)} for call, cell in ids.items() if (mark := marks.get(call))]
         self._tell({"kind": "marks", "marks": told})
-
-    def _say(self, text: str, *, problem: bool = False) -> None:
-        self._tell({"kind": "said", "text": text, "problem": problem})
-
-    def _tell(self, message: Mapping[str, Any] | None) -> None:
-        if message is not None and self.comm is not None:
-            self.send(message)
 
 
 def _run_of(run: Run | str, session: Session) -> Run:

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import traitlets
-from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
 
 from orchestrator_nb import sessions
@@ -28,10 +27,11 @@ from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.cells import cells_of
 from orchestrator_nb.widgets.offer import Choice, offer_of
+from orchestrator_nb.widgets.pane import Pane
 from orchestrator_nb.widgets.picked import picked
 
 
-class ModelPicker(AnyWidget):
+class ModelPicker(Pane):
     """The models that can be asked now and fit ``pattern``; ``into`` is the variable that is proposed for the choice.
 
     ``chosen`` are names (``provider/model``) in the order of choosing, ``options`` what each of them is to be asked with, by name.
@@ -39,6 +39,7 @@ class ModelPicker(AnyWidget):
 
     _esm = code("picker")
     _css = style("picker")
+    instead = "The model picker needs a front end with widgets; here is its list."
     chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)
     options = traitlets.Dict().tag(sync=True)
     into = traitlets.Unicode("models").tag(sync=True)
@@ -47,22 +48,8 @@ class ModelPicker(AnyWidget):
         self._shell: Shell | None = get_ipython()
         self._offer = offer_of(session or sessions.session(), pattern)
         self._cell = place_of(self._shell).get("cell") if self._shell else None
-        self._shown: still.Shown | None = None
         super().__init__(into=into)
-        self.on_msg(self._hear)
         self.observe(self._changed, ["chosen", "options"])
-
-    def show(self) -> None:
-        """Show it, and below it the static form that stays in the notebook."""
-        self._shown = still.show(self._repr_mimebundle_(), self.still())
-
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """For a front end without widgets, which shows the text; the static form follows it."""
-        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
-        return {**data, "text/plain": "The model picker needs a front end with widgets; here is its list."}, metadata
 
     def still(self) -> still.Still:
         """The choice as it is now, for good."""
@@ -82,40 +69,30 @@ class ModelPicker(AnyWidget):
 
     # The browser's side
 
-    def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        try:
-            self._act(message)
-        except UserError as error:
-            self._say(str(error), problem=True)
-
-    def _act(self, message: Mapping[str, Any]) -> None:
+    def _act(self, message: Mapping[str, Any], _buffers: object) -> None:
         match message:
             case {"kind": "ready"}:
-                self.send({"kind": "offer", **self._offer.message()})
-                self._tell()
+                self._tell({"kind": "offer", **self._offer.message()})
+                self._tell_preview()
             case {"kind": "write", "name": str(name)}:
                 self.write(name)
                 lost = "; options do not go along, the cell to insert has them" if self.options else ""
                 self._say(f"{name} holds {len(self.chosen)} names: session().compare(prompts, {name}){lost}")
             case {"kind": "insert"}:
-                self.send({"kind": "insert", "cells": cells_of(self.chosen, self.options), "after": self._cell})
+                self._tell({"kind": "insert", "cells": cells_of(self.chosen, self.options), "after": self._cell})
 
     def _changed(self, _change: object) -> None:
-        self._tell()
-        if self._shown:
-            self._shown.update(self.still())
+        self._tell_preview()
+        self._keep()
 
-    def _tell(self) -> None:
-        self.send({"kind": "preview", "text": self._preview()})
+    def _tell_preview(self) -> None:
+        self._tell({"kind": "preview", "text": self._preview()})
 
     def _preview(self) -> str:
         try:
             return "\n".join(cells_of(self.chosen, self.options)).strip()
         except UserError as error:
             return str(error)
-
-    def _say(self, text: str, *, problem: bool = False) -> None:
-        self.send({"kind": "said", "text": text, "problem": problem})
 
     @traitlets.validate("chosen")
     def _only_offered(self, proposal: Mapping[str, Any]) -> list[str]:

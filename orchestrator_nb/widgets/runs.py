@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
 
 from orchestrator_nb import sessions
@@ -31,6 +30,7 @@ from orchestrator_nb.store.firsts import firsts
 from orchestrator_nb.store.store import Store
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
+from orchestrator_nb.widgets.pane import Pane
 from orchestrator_nb.widgets.past_runs import (
     DAYS,
     OPENED,
@@ -45,7 +45,6 @@ from orchestrator_nb.widgets.past_runs import (
     wanted_of,
 )
 from orchestrator_nb.widgets.past_still import still_of
-from orchestrator_nb.widgets.wire import hear_while_a_cell_runs
 
 _CELLS: Final = {
     "show": "%llm show {}",
@@ -82,36 +81,21 @@ class _Asked:
     calls: int
 
 
-class RunPanel(AnyWidget):
+class RunPanel(Pane):
     """The runs of the last ``days``, or all. ``session`` is the notebook's own when none is given."""
 
     _esm = code("runs")
     _css = style("runs")
+    instead = "The run panel needs a front end with widgets; the runs are below."
 
     def __init__(self, days: float | None = None, *, session: Session | None = None) -> None:
         self._session = session or sessions.session()
         self._days, self._clock = days, SystemClock()
         shell = get_ipython()
         self._cell = place_of(shell).get("cell") if shell else None
-        self._turn = threading.RLock()
-        self._view: object = None
         self._asked: _Asked | None = None
         self._going: dict[str, _Going] = {}
         super().__init__()
-        hear_while_a_cell_runs(self.comm)
-        self.on_msg(self._hear)
-
-    def show(self) -> None:
-        """Show it, and below it the static form that stays in the notebook."""
-        still.show(self._repr_mimebundle_(), self.still())
-
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """For a front end without widgets, which shows the text; the static form follows it."""
-        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
-        return {**data, "text/plain": "The run panel needs a front end with widgets; the runs are below."}, metadata
 
     def still(self) -> still.Still:
         """The newest runs as a table, for good."""
@@ -119,30 +103,20 @@ class RunPanel(AnyWidget):
 
     # The browser's side
 
-    def _hear(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        with self._turn:
-            self._view = message.get("view")
-            try:
-                self._act(message)
-            except OrchestratorError as error:
-                self._say(str(error), problem=True)
-            finally:
-                self._view = None
-
-    def _act(self, message: Mapping[str, Any]) -> None:
+    def _act(self, message: Mapping[str, Any], _buffers: object) -> None:
         match message:
             case {"kind": "ready"}:
-                self._tell({"kind": "begin", "days": self._days, "states": list(STATES)})
+                self._reply({"kind": "begin", "days": self._days, "states": list(STATES)})
             case {"kind": "list", "wanted": dict(wanted), "from": int(first)}:
                 self._list(wanted_of(wanted), first)
             case {"kind": "days"}:
                 days = days_of(*self._store().ledger.days(self._clock.wall() - DAYS * DAY_S))
-                self._tell({"kind": "days", "days": days, "today": when(self._clock.wall())[:10]})
+                self._reply({"kind": "days", "days": days, "today": when(self._clock.wall())[:10]})
             case {"kind": "open", "run": str(run)}:
                 self._open(run)
             case {"kind": "cell", "run": str(run), "what": str(what)} if what in _CELLS:
                 words = _CHAIN_CELLS if self._run(run).chain else _CELLS
-                self._tell({"kind": "insert", "cells": [words[what].format(run)], "after": self._cell})
+                self._reply({"kind": "insert", "cells": [words[what].format(run)], "after": self._cell})
             case {"kind": "estimate", "run": str(run), "errors": bool(errors)}:
                 self._estimate(run, errors)
             case {"kind": "start", "run": str(run), "errors": bool(errors), "most": str(most)}:
@@ -160,7 +134,7 @@ class RunPanel(AnyWidget):
             "models": sorted({model for run in runs for model in run.models}),
         }
         told = {"total": len(found), "all": len(runs), "page": PAGE, "from": first}
-        self._tell({"kind": "runs", "runs": page, **told, **names})
+        self._reply({"kind": "runs", "runs": page, **told, **names})
         self._view = None  # how it ended is for all
         self._end_of_jobs()
 
@@ -190,7 +164,7 @@ class RunPanel(AnyWidget):
     def _open(self, run: str) -> None:
         if (calls := self._run(run).calls) > OPENED:
             raise UserError(f"{calls:,} calls are too many to open here; %llm show {run} gives their frame.")
-        self._tell(opened_of(self._session.retold(run), self._session.marks(run)))
+        self._reply(opened_of(self._session.retold(run), self._session.marks(run)))
 
     def _estimate(self, run: str, errors: bool) -> None:
         if self._run(run).chain:
@@ -199,7 +173,7 @@ class RunPanel(AnyWidget):
         estimate = self._session.estimate(plan)
         self._asked = _Asked(run, errors, plan.size)
         told = {"calls": plan.size, "text": estimate.line, "notes": list(estimate.assumptions)}
-        self._tell({"kind": "estimate", "run": run, "errors": errors, **told})
+        self._reply({"kind": "estimate", "run": run, "errors": errors, **told})
 
     def _start(self, run: str, errors: bool, most: str) -> None:
         """Only what the estimate was of: when there is more to ask by now, it is told anew first."""
@@ -210,7 +184,7 @@ class RunPanel(AnyWidget):
             return self._estimate(run, errors)
         self._going[run] = self._begun(plan, cap)
         self._say(f"{plan.size:,} asked now; the cells of the notebook are free meanwhile.")
-        return self._tell({"kind": "changed", "run": run})
+        return self._reply({"kind": "changed", "run": run})
 
     def _begun(self, plan: Plan, cap: Decimal | None) -> _Going:
         """Begun on a thread of its own: there nobody is asked for a password, which a form without a cell could not do."""
@@ -254,11 +228,3 @@ class RunPanel(AnyWidget):
             failed = sum(call.error is not None for call in ended.calls)
             left = f"; {failed:,} of its calls failed" if failed else ""
             self._say(f"Run {run} has ended{left}. %llm show {run} gives its frame.", problem=bool(failed))
-
-    def _say(self, text: str, *, problem: bool = False) -> None:
-        self._tell({"kind": "said", "text": text, "problem": problem})
-
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        """Only the view that asked takes it: the same panel may be open in two tabs, with different filters."""
-        if self.comm is not None:
-            self.send({**message, "view": self._view})

@@ -11,11 +11,11 @@ none for anything else: whatever a notebook keeps of its widgets' state, there i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from weakref import ref
 
-from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
 
 from orchestrator_nb import sessions
@@ -27,36 +27,21 @@ from orchestrator_nb.secret import Hidden
 from orchestrator_nb.vault import telling
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
+from orchestrator_nb.widgets.pane import Pane
 
 
-class VaultPanel(AnyWidget):
+class VaultPanel(Pane):
     """A form for the vault of the session's profile, or for ``keyring``."""
 
     _esm = code("vault")
     _css = style("vault")
+    instead = "The form needs a front end with widgets; %vault unlock and %vault set ask for what they need."
 
     def __init__(self, keyring: Keyring | None = None) -> None:
         self._keyring = keyring or sessions.session().own_vault()
         self._told: object = None
-        self._shown: still.Shown | None = None
         super().__init__()
-        self.on_msg(self._hear)
         _after_each_cell(get_ipython(), self)
-
-    def show(self) -> None:
-        """Show it, and below it the static form that stays in the notebook."""
-        self._shown = still.show(self._repr_mimebundle_(), self.still())
-
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _repr_mimebundle_(self, **how: Any) -> Any:
-        """For a front end without widgets, which shows the text; the static form follows it."""
-        data, metadata = super()._repr_mimebundle_(**how) or ({}, {})
-        return {
-            **data,
-            "text/plain": "The form needs a front end with widgets; %vault unlock and %vault set ask for what they need.",
-        }, metadata
 
     def still(self) -> still.Still:
         """What ``%vault`` says now, for good."""
@@ -74,23 +59,21 @@ class VaultPanel(AnyWidget):
         except OrchestratorError:
             return  # said when somebody does something
         if told != self._told:
-            self._tell()
+            self._tell_state()
 
     # The browser's side
 
-    def _hear(self, _widget: object, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+    def _act(self, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         typed = [Hidden(buffer) for buffer in buffers]
-        said, problem = "", False
         try:
-            said = self._act(message, typed)
-        except OrchestratorError as error:
-            said, problem = str(error), True
+            said = self._do(message, typed)
         finally:
             for one in typed:
                 one.wipe()
-        self._answer(" ".join([said, *self._keyring.notices]).strip(), problem)
+        self._tell_state()
+        self._say(said)
 
-    def _act(self, message: Mapping[str, Any], typed: Sequence[Hidden]) -> str:
+    def _do(self, message: Mapping[str, Any], typed: Sequence[Hidden]) -> str:
         match message, len(typed):
             case {"kind": "unlock"}, 1:
                 self._keyring.unlock_with(typed[0])
@@ -105,15 +88,17 @@ class VaultPanel(AnyWidget):
                 return "Locked; keys and values are wiped from this kernel."
         return ""
 
-    def _answer(self, said: str, problem: bool) -> None:
-        try:
-            self._tell()
-        except OrchestratorError as error:
-            said, problem = str(error), True
-        if said:
-            self.send({"kind": "said", "text": said, "problem": problem})
+    def _refuse(self, message: Mapping[str, Any], error: Exception) -> None:
+        """The form shows what is so; where even that cannot be told, only why."""
+        with suppress(OrchestratorError):
+            self._tell_state()
+        super()._refuse(message, error)
 
-    def _tell(self) -> None:
+    def _say(self, text: str, **how: Any) -> None:
+        if said := " ".join([text, *self._keyring.notices]).strip():
+            super()._say(said, **how)
+
+    def _tell_state(self) -> None:
         status, facts = self._keyring.status(), self._keyring.vault.glance()
         now = datetime.now(UTC).timestamp()
         keys = [
@@ -122,9 +107,9 @@ class VaultPanel(AnyWidget):
         left = {"idle_left_s": status.idle_left_s, "limit_left_s": status.limit_left_s}
         names = list(dict.fromkeys([*(fact.name for fact in facts), *self._keyring.known_names()]))
         about = {"state": status.state, "profile": status.path.stem, "keys": keys, "names": names}
-        self.send({"kind": "state", **about, **left})
-        if self._shown and (status.state, facts) != self._told:
-            self._shown.update(self.still())
+        self._tell({"kind": "state", **about, **left})
+        if (status.state, facts) != self._told:
+            self._keep()
         self._told = status.state, facts
 
 

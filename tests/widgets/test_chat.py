@@ -53,7 +53,7 @@ def said(chat, text):
 
 
 def path(chat):
-    return [turn.prompt for turn in chat._talk.tree.current]
+    return [turn.prompt for turn in chat.conversation.tree.current]
 
 
 def kinds(told):
@@ -63,7 +63,7 @@ def kinds(told):
 def test_a_question_is_taken_asked_and_answered_in_the_conversation_that_cells_see(chat, session):
     told = hear(chat, kind="send", text="Name a metal.", n=7)
     assert kinds(told)[:2] == ["path", "asking"]
-    assert {"kind": "taken", "n": 7, "view": ""} in told
+    assert {"kind": "taken", "n": 7} in told
     arrived = "".join(one["text"] for one in told if one["kind"] == "answer")
     (turn,) = session.conversation("metals").tree.current
     assert turn.answer.text.startswith(arrived.strip()[:20])
@@ -85,7 +85,7 @@ def test_braces_mean_themselves(chat):
 def test_an_edited_question_is_a_branch_and_the_way_back_stays(chat):
     for text in ("one", "two", "three"):
         hear(chat, kind="send", text=text, n=1)
-    second = chat._talk.tree.current[1].id
+    second = chat.conversation.tree.current[1].id
     told = hear(chat, kind="edit", turn=second, text="zwei", n=1)
     assert path(chat) == ["one", "zwei"]
     last = [one for one in told if one["kind"] == "path"][-1]
@@ -96,7 +96,7 @@ def test_an_edited_question_is_a_branch_and_the_way_back_stays(chat):
 
 def test_asking_again_asks_the_model_anew_at_the_same_place(chat, session):
     hear(chat, kind="send", text="one", n=1)
-    first = chat._talk.tree.current[0]
+    first = chat.conversation.tree.current[0]
     hear(chat, kind="again", turn=first.id)
     assert path(chat) == ["one"]
     assert len(session.simulator.requests) == 2, "and not the store's"
@@ -144,7 +144,7 @@ def test_where_the_key_is_missing_the_question_comes_back(tmp_path):
 
 def test_a_key_is_not_sent_and_not_said_again(chat):
     told = hear(chat, kind="send", text=f"is {KEY} valid?", n=1)
-    assert [one for one in told if "n" in one] == [{"kind": "refused", "n": 1, "view": ""}]
+    assert [one for one in told if "n" in one] == [{"kind": "refused", "n": 1}]
     assert KEY not in json.dumps(told)
     assert "nothing was sent" in told[-1]["text"]
     assert hear(chat, kind="send", text=f"/system {KEY}", n=1)[-1]["problem"]
@@ -155,7 +155,7 @@ def test_while_an_answer_arrives_no_second_question_is_taken(chat, session):
     session.simulator._world.pace = 0.05
     chat._handle_custom_msg({"kind": "send", "text": "a long story of two hundred words", "n": 1}, [])
     chat._handle_custom_msg({"kind": "send", "text": "two", "n": 2}, [])
-    assert {"kind": "refused", "n": 2, "view": ""} in chat.sent
+    assert {"kind": "refused", "n": 2} in chat.sent
     assert any("stop it" in one.get("text", "") for one in chat.sent)
     chat._handle_custom_msg({"kind": "stop"}, [])
     assert chat.wait(20)
@@ -169,7 +169,7 @@ def test_the_model_the_provider_and_the_persona_change_midway(chat):
     assert said(chat, "/provider gemini").startswith("gemini/")
     assert said(chat, "/persona") == "Nobody in particular answers from now on."
     hear(chat, kind="send", text="three", n=1)
-    first, second, third = chat._talk.tree.current
+    first, second, third = chat.conversation.tree.current
     assert [turn.model.split("/")[0] for turn in (first, second, third)] == ["anthropic", "anthropic", "gemini"]
     assert "careful researcher" in second.system
     assert not third.system
@@ -190,7 +190,7 @@ def test_the_model_the_provider_and_the_persona_change_midway(chat):
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_and_not_taken(chat, text, says):
     told = hear(chat, kind="send", text=text, n=1)
-    assert {"kind": "refused", "n": 1, "view": ""} in told
+    assert {"kind": "refused", "n": 1} in told
     assert says in told[-1]["text"]
     assert told[-1]["problem"]
 
@@ -200,7 +200,7 @@ def test_a_path_is_saved_loaded_cleared_and_exported(chat, session, tmp_path):
     assert "kept" in said(chat, "/save other").lower()
     said(chat, "/clear")
     assert path(chat) == []
-    assert len(chat._talk.tree.turns) == 1, "what was said stays"
+    assert len(chat.conversation.tree.turns) == 1, "what was said stays"
     said(chat, "/load other")
     assert (chat.name, path(chat)) == ("other", ["one"])
     said(chat, "/export talk.md")
@@ -239,7 +239,7 @@ def test_of_a_long_conversation_the_end_is_told_and_the_rest_when_it_is_wanted(c
         answer = Message("assistant", Message.user(f"answer {number}").parts)
         turns[name] = Turn(name, parent, (Message.user(f"question {number}"),), answer, "answered")
         parent = name
-    chat._talk._tree = replace(chat._talk._tree, turns=turns, heads={"main": parent})
+    chat.conversation._tree = replace(chat.conversation._tree, turns=turns, heads={"main": parent})
     shown = [one for one in hear(chat, kind="ready") if one["kind"] == "path"][-1]
     assert (shown["from"], shown["total"], len(shown["turns"])) == (MANY - PAGE, MANY, PAGE)
     (earlier,) = hear(chat, kind="earlier", before=MANY - PAGE)
@@ -286,21 +286,23 @@ def test_an_answer_of_any_depth_can_be_shown():
 def test_what_is_asked_again_goes_to_the_same_model_with_the_same_system_prompt(chat, session):
     said(chat, "/persona poet")
     hear(chat, kind="send", text="one", n=1)
-    asked = chat._talk.tree.current[0]
+    asked = chat.conversation.tree.current[0]
     other = opened(session, model=None)
     hear(other, kind="again", turn=asked.id)
     hear(other, kind="edit", turn=asked.id, text="eins", n=1)
-    assert {(turn.model, turn.system) for turn in other._talk.tree.turns.values()} == {(asked.model, asked.system)}
+    assert {(turn.model, turn.system) for turn in other.conversation.tree.turns.values()} == {
+        (asked.model, asked.system)
+    }
     other.close()
 
 
 def test_a_question_with_files_is_not_asked_again_without_them(chat):
     question = Message("user", (*Message.user("look").parts, Image(b"x", "image/png")))
     turn = Turn("t1", None, (question,), Message("assistant", Message.user("a cat").parts), "answered")
-    chat._talk._tree = chat._talk._tree.with_turn(turn)
+    chat.conversation._tree = chat.conversation._tree.with_turn(turn)
     for message in ({"kind": "again", "turn": "t1"}, {"kind": "edit", "turn": "t1", "text": "see", "n": 1}):
         assert "more than text" in hear(chat, **message)[-1]["text"]
-    assert list(chat._talk._tree.turns) == ["t1"]
+    assert list(chat.conversation._tree.turns) == ["t1"]
 
 
 def test_where_a_tape_answers_nothing_is_asked_live(chat, session, tmp_path):
@@ -308,7 +310,7 @@ def test_where_a_tape_answers_nothing_is_asked_live(chat, session, tmp_path):
     hear(chat, kind="send", text="one", n=1)
     session.source("replay", tmp_path / "talk.jsonl")
     asked = len(session.simulator.requests)
-    hear(chat, kind="again", turn=chat._talk.tree.current[0].id)
+    hear(chat, kind="again", turn=chat.conversation.tree.current[0].id)
     assert len(session.simulator.requests) == asked
 
 
@@ -341,7 +343,7 @@ def test_long_branches_are_gone_to_and_a_home_that_is_not_there_is_said(chat):
             name, parent, (Message.user("q"),), Message("assistant", Message.user("a").parts), "answered"
         )
         parent = name
-    chat._talk._tree = replace(chat._talk._tree, turns=turns, heads={"main": "t0000"})
+    chat.conversation._tree = replace(chat.conversation._tree, turns=turns, heads={"main": "t0000"})
     hear(chat, kind="go", turn="t0001")
-    assert chat._talk._tree.head == "t1499"
+    assert chat.conversation._tree.head == "t1499"
     assert "is not there" in said(chat, "/export ~nobody-here/x.md")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb.errors import UserError
-from orchestrator_nb.widgets.chat import Chat
+from orchestrator_nb.widgets.chat_head import Head
 from orchestrator_nb.widgets.slash import WORDS, Order, read
 
 
@@ -45,4 +45,4 @@ def test_whatever_does_not_begin_with_a_slash_is_asked_as_it_is(text):
 
 
 def test_each_order_is_one_that_the_chat_obeys():
-    assert [word.name for word in WORDS if not hasattr(Chat, f"_do_{word.name}")] == []
+    assert [word.name for word in WORDS if not hasattr(Head, f"_do_{word.name}")] == []
