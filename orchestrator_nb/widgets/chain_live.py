@@ -1,8 +1,7 @@
-"""A chain that runs from the editor: on a thread of its own, so that the kernel stays free, and told to the browser a few times a second."""
+"""A chain that runs from the editor, told to the browser a few times a second."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +10,10 @@ from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.results.chain_sketch import sketch
 from orchestrator_nb.results.chain_state import ChainState, Step
 from orchestrator_nb.runs import Call, Item, Run
+from orchestrator_nb.widgets.following import Ended, Follower
 
 if TYPE_CHECKING:
     from orchestrator_nb.chaining import ChainPlan
-    from orchestrator_nb.job import Job
     from orchestrator_nb.sessions import Session
 
 PERIOD_S: Final = 0.1
@@ -25,36 +24,18 @@ _ALL: Final = 300
 States = dict[str, dict[str, Any]]
 
 
-class LiveRun:
+class LiveRun(Follower):
     """One run. ``tell(states, ended)`` is called at most ten times a second while something changes, ``end(run, error)`` once; both on the run's thread."""
 
-    def __init__(
-        self,
-        plan: ChainPlan,
-        session: Session,
-        tell: Callable[[States, bool], object],
-        end: Callable[[Run | None, OrchestratorError | None], object],
-    ) -> None:
-        self._plan, self._session, self._tell, self._end = plan, session, tell, end
-        self._state = ChainState(plan.made.chain.name, sketch(plan.made))
+    def __init__(self, plan: ChainPlan, session: Session, tell: Callable[[States, bool], object], end: Ended) -> None:
+        self._tell, self._end = tell, end
+        self._state = state = ChainState(plan.made.chain.name, sketch(plan.made))
         self._where = dict[int, str]()
         self._tails = dict[str, str]()
-        self._stopped = threading.Event()
-        self._job: Job | None = None
-        self._thread = threading.Thread(target=self._run, name="onb-chain-editor", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """What is finished is kept, the rest is cancelled."""
-        self._stopped.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether it has ended, after so long at most."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        self._last: States = {}
+        super().__init__(
+            lambda: session.start_chain(plan, progress=self._hear, tell=state.told), self._look, self._over, PERIOD_S
+        )
 
     def states(self, *, ended: bool = False) -> States:
         """What is known of each step, by its path."""
@@ -68,26 +49,14 @@ class LiveRun:
 
     # On its thread
 
-    def _run(self) -> None:
-        run, error = None, None
-        try:
-            job = self._session.start_chain(self._plan, progress=self._hear, tell=self._state.told)
-            self._attend(job)
-            run = job.run
-        except OrchestratorError as refused:
-            error = refused
-        finally:
-            self._tell(self.states(ended=True), True)
-            self._end(run, error)
+    def _look(self) -> None:
+        if (states := self.states()) != self._last:
+            self._tell(states, False)
+            self._last = states
 
-    def _attend(self, job: Job) -> None:
-        last: States = {}
-        while not job.wait(PERIOD_S):
-            if self._stopped.is_set():
-                job.stop()
-            if (states := self.states()) != last:
-                self._tell(states, False)
-                last = states
+    def _over(self, run: Run | None, error: OrchestratorError | None) -> None:
+        self._tell(self.states(ended=True), True)
+        self._end(run, error)
 
     def _hear(self, number: int, news: Item | Event | Call) -> None:
         self._state.heard(number, news)
