@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -201,7 +202,7 @@ class Notebook:
     @classmethod
     def open(cls, page: Page, server: Server, name: str) -> Notebook:
         """Opens ``name`` in a fresh workspace."""
-        page.goto(f"{server.base}/lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={server.token}&reset")
+        page.goto(f"{server.base}/lab/workspaces/{secrets.token_hex(4)}/tree/{quote(name)}?token={server.token}&reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         opened = cls(page)
         opened.wait_idle()

@@ -80,6 +80,7 @@ OPEN = """() => {
     document.querySelectorAll('.onb-widget details').forEach(each => { each.open = true });
     document.querySelectorAll('.onb-widget [aria-expanded=false]').forEach(each => each.click());
 }"""
+NAMED = "<img src=x onerror=window.xss_named=1>.ipynb"
 NAIVE = """
 import anywidget, traitlets
 class Naive(anywidget.AnyWidget):
@@ -120,7 +121,7 @@ def in_every_cell(page):
 
 def test_no_payload_runs_or_calls_home_in_any_field_of_a_widget_nor_when_reopened(open_notebook, server, beacon):
     setup = setup_cell(beacon) + HOSTILE
-    notebook = open_notebook("hostile.ipynb", [setup, *WIDGETS.values()])
+    notebook = open_notebook(NAMED, [setup, *WIDGETS.values()])
     page = notebook.page
     notebook.run_all()
     assert notebook.errors() == []
@@ -134,12 +135,13 @@ def test_no_payload_runs_or_calls_home_in_any_field_of_a_widget_nor_when_reopene
             editor.get_by_role("button", name=name, exact=True).click()
     page.evaluate(OPEN)
     assert page.get_by_text("window.xss_").count() > 50
+    assert "xss_named" in (page.locator(".onb-runs").last.text_content() or "")
     assert seen(notebook) == ([], [])
     assert beacon[1] == []
     notebook.shoot("safety")
     notebook.save()
     notebook.close()
-    again = open_notebook("hostile.ipynb")
+    again = open_notebook(NAMED)
     assert seen(again) == ([], [])
     assert beacon[1] == []
 
