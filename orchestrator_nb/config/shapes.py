@@ -63,8 +63,8 @@ def unknown(name: str, accepted: Iterable[str], what: str = "key") -> str:
     """A sentence about a name that is not one of ``accepted``: the nearest, then all of them."""
     known = list(accepted)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what}; {hint}Accepted: {', '.join(known) or 'nothing'}"
+    hint = f"did you mean {near[0]!r}? Accepted" if near else "accepted"
+    return f"unknown {what}; {hint}: {', '.join(known) or 'nothing'}"
 
 
 def validate(shape: type[M], document: Document, place: Place = (), value: Any = None) -> M:

@@ -113,10 +113,9 @@ def _chat(magics: Magics, words: Words) -> None:
     if not hasattr(magics.shell, "kernel"):
         from orchestrator_nb.widgets.chat_still import still
 
-        name = session.conversation(given.name).name
-        return _say(
-            f"{still(name, session.conversation(name).tree.current).text}\nIn a terminal: %%llm -c {name} {given.model or ''}".rstrip()
-        )
+        talk, models = session.conversation(given.name), session.models([given.model]) if given.model else ()
+        asking = " ".join(["%%llm -c", talk.name, *(model.ref for model in models)])
+        return _say(f"{still(talk.name, talk.tree.current).text}\nIn a terminal: {asking}")
     from orchestrator_nb.widgets import Chat  # ipywidgets and anywidget: only when a widget is wanted
 
     return Chat(given.name, given.model, session=session).show()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from orchestrator_nb.figures import count
 from orchestrator_nb.history import BY
 from orchestrator_nb.magics import watch
 from orchestrator_nb.magics.args import Line, usd
@@ -52,8 +53,14 @@ def grid(magics: Magics, words: Words) -> None:
 
 
 def cost(magics: Magics, words: Words) -> pd.DataFrame:
-    """What was spent."""
-    return magics.session.costs(words.read(("--by", {"choices": BY, "default": "model"})).by)
+    """What was spent; where that is nothing, it says why."""
+    costs = magics.session.costs(words.read(("--by", {"choices": BY, "default": "model"})).by)
+    if costs.empty:
+        played = sum(bool(told.about.get("simulated")) for told, _ in magics.session.told())
+        print(  # noqa: T201  # the answer of the command
+            "nothing was spent yet" + (f": the simulator answered in {count(played, 'run')}." if played else ".")
+        )
+    return costs
 
 
 def resume(magics: Magics, words: Words) -> pd.DataFrame:

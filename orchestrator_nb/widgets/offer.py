@@ -61,7 +61,10 @@ class Offer:
 
 
 def offer_of(session: Session, pattern: str = "*") -> Offer:
-    """The models that can be asked now and fit ``pattern`` (a glob, or a part of a name). Servers on this machine are asked what they have; nobody else is asked anything."""
+    """The models that can be asked now and fit ``pattern`` (a glob, or a part of a name). Servers on this machine are asked what they have; nobody else is asked anything.
+
+    Raises `UnknownModel` when no model that is known fits.
+    """
     absent = dict(session.missing_keys())
     measured, groups = session.measured(), []
     for vendor in session.catalog.vendors.values():
@@ -76,6 +79,8 @@ def offer_of(session: Session, pattern: str = "*") -> Offer:
         else:
             fitting = tuple(_choice(model, session, measured) for model in models if _fits(model, pattern))
             groups += [Group(vendor.name, fitting, _note(session, vendor))] if fitting else []
+    if not groups and pattern != "*":
+        session.catalog.search(pattern)
     return Offer(tuple(groups), absent)
 
 

@@ -40,7 +40,7 @@ def test_a_wrong_setting_is_one_sentence_with_its_place(home, text):
 
 
 WRONG_MODELS = {
-    "mylab:\n  kind: openai\n": "models.yaml:1: mylab: unknown vendor; Accepted: anthropic, gemini, openai,",
+    "mylab:\n  kind: openai\n": "models.yaml:1: mylab: unknown vendor; accepted: anthropic, gemini, openai,",
     "antropic:\n  api_key_name: ANTHROPIC_API_KEY\n": "models.yaml:1: antropic: unknown vendor; did you mean 'anthropic'?",
     "a:\n  kind: opnai\n": "models.yaml:2: a.kind: found 'opnai', expected 'anthropic', 'gemini',",
     "openai:\n  models:\n    - nam: x\n": "models.yaml:3: openai.models[0].nam: unknown key; did you mean 'name'?",

@@ -118,3 +118,10 @@ def test_the_cell_of_a_kernel_stands_with_its_run(kernel):
     while kernel.client.get_shell_msg(timeout=30)["parent_header"].get("msg_id") != message["header"]["msg_id"]:
         """Another cell's reply."""
     assert kernel.value("__import__('orchestrator_nb').session().store.ledger.runs()[0].about['cell']") == "cell-7"
+
+
+def test_where_nothing_was_spent_it_says_why(shell):
+    frame, text = llm(shell, "cost")
+    assert (len(frame), text) == (0, "nothing was spent yet.\n")
+    ask(shell, "sonnet", "Name a metal.")
+    assert llm(shell, "cost")[1] == "nothing was spent yet: the simulator answered in 1 run.\n"

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
-from orchestrator_nb.errors import UserError
+from orchestrator_nb.errors import UnknownModel, UserError
 from orchestrator_nb.magics.args import parse
 from orchestrator_nb.prompts.options import OPTION_NAMES, params_of
 from orchestrator_nb.sessions import Session
@@ -56,6 +56,15 @@ def test_without_keys_and_servers_nothing_is_offered_and_each_vendor_says_why(se
     assert offer.choices == {}
     assert offer.absent["anthropic"] == "ANTHROPIC_API_KEY is missing: %vault set ANTHROPIC_API_KEY"
     assert offer.absent["ollama"].startswith("no server answers at http://127.0.0.1:")
+
+
+def test_a_pattern_that_no_model_fits_is_an_error_with_the_nearest_name(simulated):
+    with pytest.raises(UnknownModel, match="sonnet"):
+        offer_of(simulated, "sonnett")
+
+
+def test_models_that_fit_and_cannot_be_asked_are_no_error_for_each_vendor_says_why(session):
+    assert (offer_of(session, "sonnet").groups, "anthropic" in offer_of(session, "sonnet").absent) == ((), True)
 
 
 def test_a_key_in_the_environment_brings_its_vendor(tmp_path):
