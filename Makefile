@@ -52,7 +52,7 @@ test-fast: $(VENV)/.ready  ## the parts of a few seconds each
 
 soak: $(VENV)/.ready  ## long runs that make test leaves out
 	@$(PIP) -e '.[dev,fuzz]'
-	$(BIN)/python -m pytest -q -m soak --timeout 3600
+	ORCHESTRATOR_NB_EXPLORE=1 $(BIN)/python -m pytest -q -m soak --timeout 3600
 
 # Widgets are committed as built, so their tools are needed only where somebody changes them: where node or its packages are missing, it says so and goes on.
 WIDGETS := extensions/widgets

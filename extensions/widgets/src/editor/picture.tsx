@@ -5,6 +5,7 @@ import {
   Controls,
   type Edge,
   type NodeChange,
+  Panel,
   ReactFlow,
   ReactFlowProvider,
   useReactFlow,
@@ -51,10 +52,12 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
   const moved = useRef<Moved>(new Map());
   const [nodes, setNodes] = useState<Drawn[]>(() => nodesOf(chain, moved.current, wire.readonly));
   const [edges, setEdges] = useState<Edge[]>([]);
+  const [arrow, setArrow] = useState<string | null>(null);
   const draw = useCallback(() => {
     setNodes(nodesOf(chain, moved.current, wire.readonly));
     setEdges(edgesOf(chain, moved.current));
   }, [chain, wire]);
+  useEffect(() => chosen.watch(() => chosen.value !== null && setArrow(null)), [chosen]); // a step or an arrow, not both
   const last = useRef(chain);
   useEffect(() => {
     draw();
@@ -107,7 +110,7 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
 
   /** Letters and arrows on a step, or on the picture itself. */
   const pressed = (event: KeyboardEvent) => {
-    const step = stepOf(chain, chosen.value);
+    const [step, picked] = [stepOf(chain, chosen.value), edges.find((edge) => edge.id === arrow)];
     const take = (act: () => void) => {
       event.preventDefault();
       event.stopPropagation();
@@ -124,10 +127,13 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
       const end = chain.graph.nodes.at(event.key === "Home" ? 0 : -1);
       return take(() => end && desk.choose(end.path, { node: true }));
     }
+    const away = event.key === "Delete" || event.key === "Backspace";
+    if (picked && away) return take(() => disconnect(picked));
+    if (picked && event.key === "Escape") return take(() => setArrow(null));
     if (!step) return;
     if (event.key === "Enter") return take(() => desk.choose(step.path, { form: true }));
     if (event.key === "Escape") return take(() => desk.choose(null));
-    if (event.key === "Delete" || event.key === "Backspace") return take(() => desk.remove(step));
+    if (away) return take(() => desk.remove(step));
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "d") return take(() => desk.copy(step));
   };
 
@@ -138,6 +144,17 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
   const connect = (made: Connection) => {
     const places = ends(made);
     if (places) wire.op({ do: "connect", ...places });
+  };
+  const disconnect = (edge: Edge) => {
+    const places = ends(edge);
+    setArrow(null);
+    if (places) wire.op({ do: "disconnect", ...places });
+  };
+  const pick = (edge: Edge) => {
+    if (wire.readonly) return;
+    desk.choose(null);
+    setArrow(edge.id);
+    box.current?.focus({ preventScroll: true });
   };
 
   return (
@@ -152,12 +169,16 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
     >
       <ReactFlow<Drawn, Edge>
         nodes={nodes}
-        edges={edges}
+        edges={edges.map((edge) => (edge.id === arrow ? { ...edge, className: `${edge.className} onb-picked` } : edge))}
         nodeTypes={KINDS}
         edgeTypes={WAYS}
         onNodesChange={changed}
         onNodeClick={(_, node) => desk.choose(node.id)}
-        onPaneClick={() => desk.choose(null)}
+        onEdgeClick={(_, edge) => pick(edge)}
+        onPaneClick={() => {
+          setArrow(null);
+          desk.choose(null);
+        }}
         onConnect={connect}
         onlyRenderVisibleElements
         disableKeyboardA11y
@@ -178,6 +199,11 @@ function Flow({ chain, ref }: { chain: Chain; ref: React.Ref<Canvas> }): ReactNo
         onNodeDragStop={() => setEdges(edgesOf(chain, moved.current))}
       >
         <Controls showInteractive={false} />
+        {arrow !== null && edges.some((edge) => edge.id === arrow) && (
+          <Panel position="bottom-center" className="onb-arrow-hint" role="status">
+            Delete takes this arrow away, Escape leaves it.
+          </Panel>
+        )}
       </ReactFlow>
       {!chain.graph.nodes.length && (
         <p className="onb-empty">
