@@ -161,7 +161,7 @@ class Catalog:
 
     def nearest(self, name: str) -> list[str]:
         """Up to three known names that look like ``name``."""
-        return difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.5)
+        return difflib.get_close_matches(name, self._by_name, n=3, cutoff=0.6)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

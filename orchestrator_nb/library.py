@@ -98,7 +98,7 @@ class Library:
             raise UserError(f"{name!r} is a template, from which a chain is made: %chain new NAME --from {name}")
         shown = printable(repr(name)[1:-1])
         if not known:
-            raise UserError(f"unknown chain {shown!r}: none is kept yet; the templates are ready ones.")
+            raise UserError(f"unknown chain {shown!r}: none is kept yet; %chain new NAME --from refine makes one.")
         raise UserError(f"{unknown(name, known, f'chain {shown!r}')}.")
 
     def read(self, chain: str | Path | Chain) -> tuple[Chain, bool]:

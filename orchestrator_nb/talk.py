@@ -16,6 +16,7 @@ from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
 
 from orchestrator_nb.calls import Event, Request, Response, Started, Tool
 from orchestrator_nb.canonical import plain
@@ -98,6 +99,7 @@ class Conversation:
         self._store: Conversations | None = None
         self._last = 0
         self._untold: tuple[str, ...] = ()
+        self._watchers: list[WeakMethod[Callable[[], object]]] = []
 
     # What was said
 
@@ -118,6 +120,19 @@ class Conversation:
     def __repr__(self) -> str:
         tree = self.tree
         return f"<Conversation {self.name!r}: {len(tree.turns)} turns, on branch {tree.branch!r}>"
+
+    def watch(self, look: Callable[[], object]) -> None:
+        """``look``, a method, is called soon after something was said here or another branch was taken, as long as its object lives; on a thread of its own, so that
+        it may take locks that somebody who speaks holds. What other kernels say is not told.
+        """
+        with self._lock:
+            watcher = WeakMethod(look)
+            self._watchers = [one for one in self._watchers if one() is not None and one != watcher] + [watcher]
+
+    def _tell(self) -> None:
+        watchers = self._watchers
+        if watchers:
+            threading.Thread(target=_call, args=(watchers,), name="orchestrator-nb watchers", daemon=True).start()
 
     # Speaking
 
@@ -229,6 +244,7 @@ class Conversation:
         self._catch_up()
         with self._lock:
             self._move(self._tree.branched(at, new))
+        self._tell()
         self._settle()
 
     def switch(self, branch: str) -> None:
@@ -236,6 +252,7 @@ class Conversation:
         self._catch_up()
         with self._lock:
             self._move(self._tree.switched(branch))
+        self._tell()
         self._settle()
 
     def _move(self, tree: Tree) -> None:
@@ -248,10 +265,11 @@ class Conversation:
             turn = rooted(turn, self._tree)
             twin = self._tree.twin(turn) if turn.outcome == "answered" and turn.id not in self._tree.turns else None
             if twin is not None:
-                return self._move(self._tree.at(turn.branch, twin.id))
-            self._tree = self._tree.with_turn(turn)
-            self._write(turn)
-        return None
+                self._move(self._tree.at(turn.branch, twin.id))
+            else:
+                self._tree = self._tree.with_turn(turn)
+                self._write(turn)
+        self._tell()
 
     # Files
 
@@ -266,10 +284,11 @@ class Conversation:
         self._catch_up()
         with self._lock:
             if self._tree.turns:
-                raise UserError(f"there is a conversation {self.name!r} already; import it under another name.")
+                raise UserError(f"there is a conversation {self.name!r} already; choose another name.")
             self._tree = tree
             for event in events_of(tree):
                 self._write(event)
+        self._tell()
         self._settle()
 
     # The store
@@ -322,6 +341,12 @@ class Conversation:
     def _news(self) -> tuple[str, ...]:
         told, self._untold = self._untold, ()
         return (*told, *self._talks.why_not_kept(self.name))
+
+
+def _call(watchers: Sequence[WeakMethod[Callable[[], object]]]) -> None:
+    for watcher in watchers:
+        if look := watcher():
+            look()
 
 
 def _require_results(path: Sequence[Turn], results: Sequence[ToolResult]) -> None:

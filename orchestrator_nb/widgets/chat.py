@@ -11,6 +11,7 @@ What is said stands in the conversation (`Session.conversation`), which cells an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import takewhile
 from typing import Any
 
@@ -55,6 +56,7 @@ class Chat(Pane):
         self._facts: dict[str, dict[str, Any]] = {}
         self.instead = f"The chat needs a front end with widgets; %%llm -c {quoted(name)} asks in a cell."
         super().__init__()
+        self.conversation.watch(self.look)
 
     # In Python
 
@@ -94,6 +96,13 @@ class Chat(Pane):
         answer = self._answer  # without the lock, which its end takes
         return answer.wait(timeout_s) if answer else True
 
+    def look(self) -> None:
+        """Show what was said elsewhere: in a cell, in another pane, in another kernel."""
+        with self._turn, suppress(OrchestratorError):  # told to whoever speaks next
+            ids = tuple(turn.id for turn in self._path(self.conversation.tree))
+            if self._answer is None and self.comm is not None and ids != self._told:
+                self._changed()
+
     def still(self) -> still.Still:
         """What was said on this path, for good."""
         tree = self.conversation.tree
@@ -117,6 +126,8 @@ class Chat(Pane):
                 self._go(name)
             case {"kind": "earlier", "before": int(number)}:
                 self._tell_earlier(number)
+            case {"kind": "look"}:
+                self.look()
             case {"kind": "stop"}:
                 self.stop()
             case {"kind": "cells"}:
@@ -234,6 +245,7 @@ class Chat(Pane):
         finally:
             self._tell_head()  # also when it was refused: the head shows what is so
         if order.name in MOVES:
+            self.conversation.watch(self.look)
             self._last, self._told = None, ()
             self._changed()
         self._say(said)

@@ -32,7 +32,7 @@ from orchestrator_nb.widgets.picked import picked
 
 
 class ModelPicker(Pane):
-    """The models that can be asked now and fit ``pattern``; ``into`` is the variable that is proposed for the choice.
+    """The models that can be asked now and fit ``pattern``; ``into`` is the variable that is proposed for the choice. Raises `UserError`.
 
     ``chosen`` are names (``provider/model``) in the order of choosing, ``options`` what each of them is to be asked with, by name.
     """
@@ -48,7 +48,7 @@ class ModelPicker(Pane):
         self._shell: Shell | None = get_ipython()
         self._offer = offer_of(session or sessions.session(), pattern)
         self._cell = place_of(self._shell).get("cell") if self._shell else None
-        super().__init__(into=into)
+        super().__init__(into=_variable(into))
         self.observe(self._changed, ["chosen", "options"])
 
     def still(self) -> still.Still:
@@ -57,8 +57,7 @@ class ModelPicker(Pane):
 
     def write(self, name: str) -> list[str]:
         """Write the names of what is chosen to a variable of the notebook. Raises `UserError` for a name that is none, or stands for something else."""
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise UserError(f"{name!r} is no name for a variable; write letters, digits and _.")
+        name = _variable(name)
         if self._shell is None:
             raise UserError("there is no notebook here; take picker.chosen.")
         if not _is_list_of_names(self._shell.user_ns.get(name, [])):
@@ -118,6 +117,12 @@ class ModelPicker(Pane):
             self._say(str(error), problem=True)
             return False
         return True
+
+
+def _variable(name: str) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UserError(f"{name!r} is no name for a variable; write letters, digits and _.")
+    return name
 
 
 def _is_list_of_names(value: object) -> bool:

@@ -59,7 +59,8 @@ def read(text: str) -> Order | str:
     name = name.strip().lower()
     known = {word.name: word for word in WORDS}
     if name not in known:
-        raise UserError(f"there is no /{name[:40]}{nearest(name, tuple(known))} /help lists them; // sends a slash.")
+        near = nearest(f"/{name}", [f"/{one}" for one in known])
+        raise UserError(f"there is no /{name[:40]}{near} /help lists them; // sends a slash.")
     order = Order(name, rest.strip())
     _require(known[name], order)
     return order

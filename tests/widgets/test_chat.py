@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -347,3 +348,45 @@ def test_long_branches_are_gone_to_and_a_home_that_is_not_there_is_said(chat):
     hear(chat, kind="go", turn="t0001")
     assert chat.conversation._tree.head == "t1499"
     assert "is not there" in said(chat, "/export ~nobody-here/x.md")
+
+
+def arrives(chat, what):
+    """Until the browser is told so."""
+    until = time.monotonic() + 20
+    while not any(what(one) for one in list(chat.sent)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_is_said_in_a_cell_or_in_another_pane_is_shown_at_once(chat, session):
+    other = opened(session)
+    try:
+        hear(other, kind="ready")
+        hear(chat, kind="ready")
+        hear(chat, kind="send", text="one", n=1)
+        arrives(other, lambda told: told["kind"] == "path" and [turn["question"] for turn in told["turns"]] == ["one"])
+        session.conversation("metals").ask("two")
+        for pane in (chat, other):
+            arrives(
+                pane, lambda told: told["kind"] == "path" and [turn["question"] for turn in told["turns"]] == ["two"]
+            )
+        other.sent.clear()
+        hear(chat, kind="send", text="/clear", n=2)
+        arrives(other, lambda told: told["kind"] == "path" and told["total"] == 0)
+    finally:
+        other.close()
+
+
+def test_a_look_tells_only_what_is_new(chat):
+    hear(chat, kind="send", text="one", n=1)
+    hear(chat, kind="ready")
+    assert hear(chat, kind="look") == []
+
+
+def test_a_pane_that_is_no_more_is_not_told(session):
+    talk = session.conversation("metals")
+    chat = opened(session)
+    chat.close()
+    talk.ask("one", "sonnet")
+    chat.look()
+    assert chat.sent == []

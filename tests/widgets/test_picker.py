@@ -227,3 +227,9 @@ def test_a_terminal_gets_the_list_as_text_and_loads_no_widgets(tmp_path):
     assert "a form needs a notebook" in done.stdout
     assert "no vault yet" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["3x", "class", "a b", ""])
+def test_a_proposed_variable_that_is_none_is_an_error_at_once(simulated, name):
+    with pytest.raises(UserError, match="no name for a variable"):
+        ModelPicker(into=name, session=simulated)

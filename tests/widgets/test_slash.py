@@ -28,7 +28,7 @@ def test_an_order_begins_with_one_slash(text, means):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("/modl x", "did you mean 'model'"),
+        ("/modl x", "did you mean '/model'"),
         ("/", "/help lists"),
         ("/model", "/model NAME"),
         ("/clear all", "takes nothing"),

@@ -65,6 +65,7 @@ class Pane {
     this.field.addEventListener("input", () => this.offer());
     this.field.addEventListener("keydown", (event) => this.press(event));
     this.field.addEventListener("blur", () => this.close());
+    this.field.addEventListener("focus", () => this.send({ kind: "look" })); // what another kernel said meanwhile
     this.box.append(this.header(), this.log, this.composer(), this.said.element);
     this.live.append(
       h("div", { class: "onb-asked" }, h("span", { class: "onb-who" }, "You"), h("div", { class: "onb-question" })),
