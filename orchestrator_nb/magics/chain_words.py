@@ -28,7 +28,7 @@ from orchestrator_nb.magics.chain_values import BrokenChain, broken, yaml_value
 from orchestrator_nb.magics.chaining import confirm, start
 from orchestrator_nb.magics.chaining import planned as started
 from orchestrator_nb.magics.manual import CHAIN, chain_line_help
-from orchestrator_nb.magics.place import place_of
+from orchestrator_nb.magics.place import place_of, takes_widgets
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
@@ -271,7 +271,7 @@ def _edit(magics: ChainMagics, words: Words) -> None:
     from orchestrator_nb.magics.chain_edit import edit  # reads files; only who edits needs it
 
     try:
-        told, cell = edit(words.words, magics.magics.session, notebook=hasattr(magics.shell, "kernel"))
+        told, cell = edit(words.words, magics.magics.session, notebook=takes_widgets(magics.shell))
     except ChainError as error:
         refused = error
     else:

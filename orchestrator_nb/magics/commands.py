@@ -19,6 +19,8 @@ from orchestrator_nb.magics import past, talks, trust, vault
 from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.chain_watch import show
 from orchestrator_nb.magics.manual import COMMANDS, line_help
+from orchestrator_nb.magics.place import takes_widgets
+from orchestrator_nb.magics.shell import display
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.secret import Veiled
@@ -97,11 +99,12 @@ def _pick(magics: Magics, words: Words) -> None:
     given = words.read(
         ("pattern", {"nargs": "?", "default": "*"}), ("--into", {"metavar": "NAME", "default": "models"})
     )
-    if not hasattr(magics.shell, "kernel"):  # a terminal has no widgets, and need not load them
+    if not takes_widgets(magics.shell):  # whose libraries need not be loaded then
         from orchestrator_nb.widgets.offer import offer_of
         from orchestrator_nb.widgets.picked import picked
 
-        return _say(picked(offer_of(magics.session, given.pattern), (), "").text)
+        display(picked(offer_of(magics.session, given.pattern), (), ""))
+        return None
     from orchestrator_nb.widgets import ModelPicker  # ipywidgets and anywidget: only when a widget is wanted
 
     return ModelPicker(given.pattern, into=given.into, session=magics.session).show()
@@ -110,12 +113,13 @@ def _pick(magics: Magics, words: Words) -> None:
 def _chat(magics: Magics, words: Words) -> None:
     given = words.read(("name", {"nargs": "?", "default": "chat"}), ("model", {"nargs": "?", "default": None}))
     session = magics.session
-    if not hasattr(magics.shell, "kernel"):
+    if not takes_widgets(magics.shell):
         from orchestrator_nb.widgets.chat_still import still
 
         talk, models = session.conversation(given.name), session.models([given.model]) if given.model else ()
         asking = " ".join(["%%llm -c", talk.name, *(model.ref for model in models)])
-        return _say(f"{still(talk.name, talk.tree.current).text}\nIn a terminal: {asking}")
+        display(still(talk.name, talk.tree.current))
+        return _say(f"In a cell: {asking}")
     from orchestrator_nb.widgets import Chat  # ipywidgets and anywidget: only when a widget is wanted
 
     return Chat(given.name, given.model, session=session).show()

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from IPython.core import display_functions, magic
-from IPython.core.getipython import get_ipython
 
 Shell = Any
 """An ``InteractiveShell``."""
-
-
-def in_kernel() -> bool:
-    """Whether this is a notebook's kernel, which a front end shows, and not a terminal."""
-    return hasattr(get_ipython(), "kernel")
 
 
 display: Any = display_functions.display

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from IPython.core.getipython import get_ipython
+
 from orchestrator_nb.errors import ConfigError, UserError
 from orchestrator_nb.keyring import Keyring
 from orchestrator_nb.literals import looks_like_a_key
 from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help
-from orchestrator_nb.magics.shell import Shell, in_kernel
+from orchestrator_nb.magics.place import takes_widgets
+from orchestrator_nb.magics.shell import Shell, display
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.vault import telling
@@ -180,9 +183,11 @@ def _status(keyring: Keyring, words: Words) -> None:
 
 def _panel(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
-    if not in_kernel():
-        _say("a form needs a notebook; here is what it would show.")
-        return _status(keyring, words)
+    if not takes_widgets(get_ipython()):
+        from orchestrator_nb.widgets.vault_still import still
+
+        display(still(keyring))
+        return None
     from orchestrator_nb.widgets import VaultPanel  # ipywidgets and anywidget: only when a widget is wanted
 
     return VaultPanel(keyring).show()

@@ -22,12 +22,12 @@ from orchestrator_nb import sessions
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.keyring import Keyring
 from orchestrator_nb.magics.shell import Shell
-from orchestrator_nb.results.safe_text import escape
 from orchestrator_nb.secret import Hidden
 from orchestrator_nb.vault import telling
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.pane import Pane
+from orchestrator_nb.widgets.vault_still import still as still_of
 
 
 class VaultPanel(Pane):
@@ -45,12 +45,7 @@ class VaultPanel(Pane):
 
     def still(self) -> still.Still:
         """What ``%vault`` says now, for good."""
-        at = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-        state = self._keyring.status()
-        facts = self._keyring.vault.glance()
-        lines = [f"{at}: the vault of profile {state.path.stem!r} is {_SAID[state.state]}", *map(telling.stored, facts)]
-        lines.append("%vault panel shows the form again; %vault tells more.")
-        return still.Still("".join(f'<p class="onb-note">{escape(line)}</p>' for line in lines), "\n".join(lines))
+        return still_of(self._keyring)
 
     def look(self) -> None:
         """Tell the browser, if something has changed since; the time alone does not count as a change."""
@@ -111,9 +106,6 @@ class VaultPanel(Pane):
         if (status.state, facts) != self._told:
             self._keep()
         self._told = status.state, facts
-
-
-_SAID: Mapping[str, str] = {"none": "not made yet", "locked": "locked", "open": "open"}
 
 
 def _after_each_cell(shell: Shell | None, panel: VaultPanel) -> None:

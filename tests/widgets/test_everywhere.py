@@ -95,6 +95,15 @@ def run(tmp_path_factory):
     return notebook
 
 
+def test_commands_leave_no_code_of_a_widget_in_a_notebook_that_a_program_ran(run):
+    made = [command for command in COMMANDS if command.startswith("%")]
+    for cell in run.cells:
+        if cell.source in made:
+            assert [output for output in cell.outputs if VIEW in output.get("data", {})] == []
+    states = run.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    assert len(states) == 4, "two widgets made in Python, each with its layout"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_notebook_that_a_program_ran_shows_the_static_form(run, command):
     [cell] = [cell for cell in run.cells if cell.source == command]
@@ -124,7 +133,7 @@ def with_state(alone, run):
 
 TERMINAL = {
     "%llm pick sonnet": "claude-sonnet-5-5",
-    "%vault panel": "a form needs a notebook",
+    "%vault panel": "the vault of profile 'default' is not made yet",
     "%llm runs": "claude-sonnet-5-5",
     "RunGrid(first)": "2 calls: 2 simulated",
     "%chain edit letter": "Write a letter.",
