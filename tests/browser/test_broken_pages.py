@@ -26,7 +26,7 @@ def calls_of(server):
 
 def under_way(notebook):
     """Until the grid of a run has an answer that came while it goes on."""
-    notebook.page.locator(".onb-grid", has_text=re.compile("[1-9] of 12 calls")).first.wait_for(timeout=30_000)
+    notebook.page.locator(".onb-grid", has_text=re.compile(r"\b[1-9] of 12 calls")).first.wait_for(timeout=30_000)
 
 
 def opened(notebook):
@@ -39,10 +39,10 @@ def opened(notebook):
     return grid
 
 
-def wait_for(what):
-    until = time.monotonic() + 40
-    while not what():
-        assert time.monotonic() < until
+def wait_until_stored(server, wanted):
+    until = time.monotonic() + 60
+    while (stored := calls_of(server)) != wanted:
+        assert time.monotonic() < until, stored
         time.sleep(0.1)
 
 
@@ -55,7 +55,7 @@ def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_
     notebook.save()
     page.goto("about:blank")  # closed, as far as the kernel can tell
     left = calls_of(server)[0]
-    wait_for(lambda: calls_of(server) == [12])
+    wait_until_stored(server, [12])
     assert left < 12
 
     again = open_notebook("broken.ipynb")
@@ -85,6 +85,6 @@ def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_
     line.get_by_role("button").click()
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name=re.compile(r"Ask \d+ calls now")).click()
-    wait_for(lambda: calls_of(server) == [12, 12])
+    wait_until_stored(server, [12, 12])
     page.get_by_text("has ended").first.wait_for()
     again.shoot("broken-resumed")
