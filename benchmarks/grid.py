@@ -34,7 +34,7 @@ SETUP = """
 import time
 from orchestrator_nb import session
 from orchestrator_nb.simulator import Simulator
-session()._playing._simulator = Simulator(port={port})  # it plays in another process
+session()._wiring._playing._simulator = Simulator(port={port})  # it plays in another process
 rows = [{{"n": n}} for n in range({rows})]
 warm = rows[:3]
 """

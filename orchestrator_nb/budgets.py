@@ -42,9 +42,9 @@ class Budgets:
             with self._lock:
                 self._open.remove(budget)
 
-    def of_run(self, max_cost: Decimal | None = None, *, inner: bool = False) -> Caps:
+    def of_run(self, max_cost: Decimal | None = None, *, inner: bool = False, simulating: bool = False) -> Caps:
         """The caps for a run that begins now. ``max_cost`` is its own, in the place of the setting's; what holds for a call, a block and a day holds with it.
-        ``inner``: its questions may bring caps along. Raises `StoreError`.
+        ``inner``: its questions may bring caps along. ``simulating``: the simulator answers, whose cost is in no cap. Raises `StoreError`.
         """
         limits = self._config().settings.limits
         caps: list[Cap] = []
@@ -55,6 +55,8 @@ class Budgets:
         elif limits.max_cost_usd is not None:
             caps.append(Budget(limits.max_cost_usd, "limits.max_cost_usd"))
         with self._lock:
+            if simulating and (max_cost is not None or self._open):
+                self._untold.append("the simulator's answers cost nothing, so the cap on cost stopped none.")
             caps += self._open
             if limits.max_cost_day_usd is not None:
                 caps.append(self._today(limits.max_cost_day_usd))

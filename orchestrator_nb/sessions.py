@@ -14,20 +14,19 @@ import atexit
 import itertools
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from orchestrator_nb import config as configuration
 from orchestrator_nb.budgets import Budgets
 from orchestrator_nb.calls import Params
-from orchestrator_nb.catalog import Catalog, ModelSpec, Vendor
-from orchestrator_nb.chaining import ChainPlan, ChainRunning, Earlier, Tell, chain_again, models_named, rows_for
+from orchestrator_nb.catalog import Catalog, ModelSpec
+from orchestrator_nb.chain_plans import chain_plan
+from orchestrator_nb.chaining import ChainPlan, ChainRunning, Earlier, Tell, chain_again, rows_for
 from orchestrator_nb.chains.chain import Chain
 from orchestrator_nb.chains.drafting import Draft, Drafting
 from orchestrator_nb.chains.engine import Approve, nobody
@@ -35,10 +34,9 @@ from orchestrator_nb.chains.planning import Plan as MadeChain
 from orchestrator_nb.chains.planning import plan as plan_of_chain
 from orchestrator_nb.config import Config
 from orchestrator_nb.config.paths import HOME, Paths
-from orchestrator_nb.diagnosis import Check, examine, missing_keys
-from orchestrator_nb.errors import ConfigError, UserError, VaultLocked
-from orchestrator_nb.forecast import LOOK, Lookup, forecast
-from orchestrator_nb.forms import NOTHING, Forms
+from orchestrator_nb.diagnosis import Check
+from orchestrator_nb.errors import UserError
+from orchestrator_nb.forecast import LOOK
 from orchestrator_nb.history import By, History, Rest
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.judging import Judging
@@ -47,27 +45,22 @@ from orchestrator_nb.kernel.budget import Budget
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.kernel.desk import News as Heard
 from orchestrator_nb.kernel.fanout import Progress
-from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.portal import Portal
 from orchestrator_nb.kernel.stopping import Stop
 from orchestrator_nb.keyless import Keyless
-from orchestrator_nb.keyring import Keyring, follow, vault_for
+from orchestrator_nb.keyring import Keyring
 from orchestrator_nb.library import Library
-from orchestrator_nb.line import Line
 from orchestrator_nb.marks import Mark
-from orchestrator_nb.playing import Playing
 from orchestrator_nb.prompts.grid import expand
 from orchestrator_nb.prompts.options import params_of
-from orchestrator_nb.providers.keys import EnvironmentKeys, StaticKeys, synonyms
 from orchestrator_nb.results.estimate import Estimate
 from orchestrator_nb.results.reply import Reply, reply_of
-from orchestrator_nb.running import GridRunning, Running, Way, asking, replaying, told_of, told_of_grid, versions
+from orchestrator_nb.running import GridRunning, Running, versions
 from orchestrator_nb.runs import Run, new_run_id
 from orchestrator_nb.secret import Veiled
-from orchestrator_nb.source import AnswersFrom, decided
+from orchestrator_nb.source import AnswersFrom
 from orchestrator_nb.store.measured import Measured, measured
 from orchestrator_nb.store.store import Store
-from orchestrator_nb.store.tape import Tape
-from orchestrator_nb.store.taping import TapeWriter
 from orchestrator_nb.store.told import RunTold, Spent
 from orchestrator_nb.streaming import pieces
 from orchestrator_nb.structured import json_schema_of
@@ -76,7 +69,8 @@ from orchestrator_nb.talks import Talks
 from orchestrator_nb.tapes import Tapes
 from orchestrator_nb.types import Clock
 from orchestrator_nb.vault import sources
-from orchestrator_nb.vaulted import VaultedKeys
+from orchestrator_nb.ways import Ways, answers_from
+from orchestrator_nb.wiring import Wiring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,25 +88,19 @@ class Session:
     """Settings, catalogue, keys and the handler that makes calls. Closes what it opened; a context manager."""
 
     def __init__(self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None) -> None:
-        self.config = config
         self.last: Run | None = None
         self._clock = clock or SystemClock()
         self._environ = environ
         self._portal = Portal()
-        self._playing = Playing()
-        self._lock = threading.RLock()
-        self._line: Line | None = None
-        self._keyring: Keyring | None = None
-        self._owner = config
-        self._vaulted: VaultedKeys | None = None
-        self._source: AnswersFrom | None = None
-        self._keyless = Keyless(environ, lambda: self.config.catalog, self._known)
-        self._tapes = Tapes(versions, self._keyless.held_by)
-        self._history = History(lambda: self.config, self._clock, self._keyless.without)
+        self._wiring = wiring = Wiring(config, environ, self._clock, self._portal)
+        keyless = Keyless(environ, lambda: self.config.catalog, wiring.known)
+        self._history = History(lambda: self.config, self._clock, keyless.without)
         self._budgets = Budgets(lambda: self.config, lambda: self._history.store, self._clock)
+        tapes = Tapes(versions, keyless.held_by)
+        self._ways = Ways(wiring, tapes, self._history, self._budgets, keyless, self._clock)
         self._judging = Judging(lambda: self._history.store, lambda: self.last)
         self.chains = Library(lambda: self.config)
-        self.talks = Talks(self, self._clock, self._keyless)
+        self.talks = Talks(self, self._clock, keyless)
 
     @classmethod
     def open(
@@ -140,48 +128,40 @@ class Session:
     # What there is
 
     @property
+    def config(self) -> Config:
+        """The settings as they are now."""
+        return self._wiring.config
+
+    @property
     def catalog(self) -> Catalog:
         """Vendors and models, as configured; with the simulator on, the same models at its address."""
-        return self._current().catalog
+        return self._wiring.line().catalog
 
     @property
     def simulating(self) -> bool:
         """Whether calls go to the simulator."""
-        return self._playing.on
+        return self._wiring.simulating
 
     def simulate(self, on: bool, script: str | Path | None = None) -> str | None:
         """Switch the simulator on or off for all vendors; its address when on. Answers are marked ``simulated``, no key is used.
 
         ``script`` is a file of answers (docs/simulator.md); naming one starts the simulator anew. Raises `UserError` for a script that cannot be used.
         """
-        with self._lock:
-            if self._playing.on and (script or not on):
-                self._drop_line()
-                self._playing.end()
-            if on and not self._playing.on:
-                self._drop_line()
-                self._playing.begin(script)
-            return self._playing.origin
+        return self._wiring.simulate(on, script)
 
     @property
     def simulator(self) -> Simulator:
         """The simulator at work, to order answers and faults: ``simulator.fail("429", times=2)``. Raises `UserError` when it is off."""
-        return self._playing.simulator
+        return self._wiring.simulator
 
     @property
     def vault(self) -> Keyring:
         """The profile's vault: ``vault.unlock()``, ``vault.set("OPENAI_API_KEY")``; each asks for what it needs and shows no value."""
-        return self._vault_of(self.config)
+        return self._wiring.vault
 
     def own_vault(self) -> Keyring:
         """`vault`, by the user's own settings as they are now: a project that is refused keeps nobody from it. Raises `ConfigError`."""
-        try:
-            self.refresh()
-        except ConfigError:
-            refused = True
-        else:
-            refused = False
-        return self._vault_of(self.config.own() if refused else self.config)
+        return self._wiring.own_vault()
 
     def source(self, mode: str | None = None, tape: str | Path | None = None) -> AnswersFrom:
         """Where answers come from, for all that is asked from now on: ``source("record", "study.jsonl")``; without arguments, what holds now.
@@ -190,22 +170,20 @@ class Session:
         A relative path begins at the session's folder. Raises `UserError` for an unknown mode or a missing tape, `StoreError` for one that cannot be used.
         """
         if mode is not None:
-            wish = _answers_from(f"{mode} {tape or ''}")
-            self._ready_tape(self._decided(None, wish))
-            self._source = wish
-        return self._decided(None, self._source, strict=False)
+            self._ways.choose(f"{mode} {tape or ''}")
+        return self._ways.source
 
     def source_of(self, plan: Plan | ChainPlan) -> AnswersFrom:
         """Where the answers to ``plan`` would come from. Raises `UserError` when a tape is missing."""
-        return self._decided(plan.source, self._source)
+        return self._ways.source_of(plan)
 
     def missing_keys(self) -> Mapping[str, str]:
         """The vendors that cannot be asked now, each with why. Nothing is asked for, and no connection opened."""
-        return {} if self.simulating else missing_keys(self.catalog.vendors.values(), self.vault.vault, self._environ)
+        return self._wiring.missing_keys()
 
     def rate(self, model: ModelSpec) -> tuple[Decimal, Decimal] | None:
         """USD per million input and output tokens of a short question, now; ``None`` where nobody knows."""
-        return self._current().pricer.rate(model, simulated=self.simulating)
+        return self._wiring.line().pricer.rate(model, simulated=self.simulating)
 
     def measured(self) -> Mapping[str, Measured]:
         """By model, how long its newest calls took and what they cost; of the simulator's calls while it is on. Raises `StoreError`."""
@@ -213,17 +191,17 @@ class Session:
 
     def list_models(self, vendor: str) -> Sequence[ModelSpec]:
         """The models that ``vendor`` itself says it has, asked now. Raises `UserError` for an unknown vendor, `ProviderError`."""
-        line = self._current()
+        line = self._wiring.line()
         if vendor not in line.catalog.vendors:
             raise UserError(f"unknown vendor {vendor!r}; known: {', '.join(line.catalog.vendors)}.")
-        self._ready([line.catalog.vendors[vendor]])
+        self._wiring.ready([line.catalog.vendors[vendor]])
         return self._portal.run(line.exchange.list_models(line.catalog.vendors[vendor]))
 
     def count_tokens(self, prompt: str, model: str | None = None, *, system: str | None = None) -> int | None:
         """Input tokens as the vendor counts them, or None where it cannot say."""
         plan = self.plan(prompt, [model] if model else [], system=system)
-        self._ready(spec.vendor for spec in plan.models)
-        return self._portal.run(self._current().exchange.count_tokens(plan.items[0].request))
+        self._wiring.ready(spec.vendor for spec in plan.models)
+        return self._portal.run(self._wiring.line().exchange.count_tokens(plan.items[0].request))
 
     # Asking
 
@@ -250,7 +228,7 @@ class Session:
         ``source`` is `source`'s, for this plan alone: ``"replay study.jsonl"``. ``max_cost`` is the most that it may cost, in USD: what does not fit is not asked.
         Raises `UserError` for an unknown model, an undefined variable, an empty prompt, a grid of zero, an unknown source.
         """
-        wish = _answers_from(source) if source is not None else None
+        wish = answers_from(source) if source is not None else None
         namespace = namespace or {}
         specs = self.models(models)
         params = self._params(options or {}, schema, json, namespace)
@@ -281,13 +259,7 @@ class Session:
         ``max_cost`` is `start`'s. Of a grid with more than ``look`` calls, as many are looked at, taken at random. Raises `UserError` and `StoreError`
         when a tape cannot be used.
         """
-        source = self.source_of(plan)
-        tape = self._ready_tape(source) if source.mode == "replay" else None
-        caps = (None if max_cost is None else usd_of(max_cost), plan.max_cost, self.config.settings.limits.max_cost_usd)
-        cap = next((cap for cap in caps if cap is not None), None)
-        replayed = tape if isinstance(tape, Tape) else None
-        lookup = Lookup(source, self.simulating, self.store, replayed, self.catalog, cap)
-        return forecast(plan, lookup, self._current().pricer, look=look)
+        return self._ways.estimate(plan, None if max_cost is None else usd_of(max_cost), look)
 
     def start(
         self,
@@ -306,7 +278,7 @@ class Session:
         Where a key may be in a locked vault, its password is asked for first. Raises `VaultError` when it cannot be opened, `UserError` and `StoreError`
         when a tape cannot be used.
         """
-        way, limits = self._way(plan, max_cost), self.config.settings.limits
+        way, limits = self._ways.way(plan, max_cost), self.config.settings.limits
         rest = plan.items if isinstance(plan.items, Rest) else None
         run_id = rest.run_id if rest else new_run_id(self._clock.wall(), secrets.token_bytes(3))
         stop = Stop()
@@ -321,8 +293,8 @@ class Session:
             stop=stop,
             stop_on_error=on_error == "stop",
             progress=plan.listening(progress or _nothing),
-            notices=self._told,
-            about={**self._told_of(plan), **plan.about, **(about or {})},
+            notices=self._ways.notices,
+            about={**self._ways.about(plan), **plan.about, **(about or {})},
         )
         return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
 
@@ -384,7 +356,7 @@ class Session:
         rows = rows_for(read, given or {}, over)
         made = plan_of_chain(read, self.chains.world(trusted=trusted))
         limit = None if max_cost is None else usd_of(max_cost)
-        wish = _answers_from(source) if source is not None else None
+        wish = answers_from(source) if source is not None else None
         return self._chain_plan(
             made,
             rows,
@@ -412,7 +384,7 @@ class Session:
         `Call`, ``tell(row, news)`` of the steps (`orchestrator_nb.chains.walk`), and ``await approve(proposal)`` says whether steps that a model proposes may run;
         without it they may not. The run's ``chained`` tells what the chain gave.
         """
-        way, limits, stop = self._way(plan, max_cost), self.config.settings.limits, Stop()
+        way, limits, stop = self._ways.way(plan, max_cost), self.config.settings.limits, Stop()
         run_id = plan.resumed or new_run_id(self._clock.wall(), secrets.token_bytes(3))
         running = ChainRunning(
             id=run_id,
@@ -426,8 +398,8 @@ class Session:
             progress=progress or _nothing,
             tell=tell or _nothing,
             approve=approve,
-            notices=self._told,
-            about={**self._told_of(plan), **(about or {})},
+            notices=self._ways.notices,
+            about={**self._ways.about(plan), **(about or {})},
         )
         return Job(self._portal, self._portal.submit(self._run(running)), stop, self.attend)
 
@@ -446,7 +418,7 @@ class Session:
 
         `Draft.chain` is sound, or `Draft.problems` says what is still wrong. Raises `ProviderError` and `UserError` when the model gives no answer.
         """
-        drafting = Drafting(text, self._at_hand(), self.chains.world())
+        drafting = Drafting(text, self._wiring.at_hand(), self.chains.world())
 
         def ask(prompt: str, system: str) -> str:
             told = {"words": prompt, "rules": system}
@@ -467,52 +439,13 @@ class Session:
         how = {"over": about["over"], "earlier": earlier, "trusted": trusted, "trust_plans": trust_plans}
         return self._chain_plan(made, tuple(about["rows"]), about.get("model"), **how)
 
-    def _at_hand(self) -> tuple[str, ...]:
-        """The models that can be asked as things stand, by the name that one would type; all of them while keys may be in a locked vault, or none is in sight."""
-        vault, known = self.vault.vault, [spec for spec in self.catalog.models if not spec.retired]
-
-        def has(vendor: Vendor) -> bool:
-            return not vendor.key_name or any(
-                self._environ.get(key) or vault.knows(key) for key in synonyms(vendor.key_name)
-            )
-
-        found = [spec for spec in known if has(spec.vendor)]
-        locked = vault.exists and not vault.is_open
-        everything = self.simulating or locked or not any(spec.vendor.key_name for spec in found)
-        return tuple(next(iter(spec.aliases), spec.ref) for spec in (known if everything else found))
-
     def _chain_plan(self, made: MadeChain, rows: Any, model: str | None, **how: Any) -> ChainPlan:
-        def model_of(name: str | None) -> ModelSpec:
-            return self._the_model(name or model)
-
-        models = {spec.ref: spec for spec in map(model_of, dict.fromkeys(models_named(made)))}
-        library = self.chains
-        return ChainPlan(
-            made=made,
-            rows=rows,
-            model_of=cache(model_of),
-            models=tuple(models.values()),
-            model=model,
-            params=self.config.settings.params.given,
-            roles=library.roles,
-            functions=dict(library.functions),
-            **how,
-        )
-
-    def _the_model(self, name: str | None) -> ModelSpec:
-        found = self.models([name] if name else [])
-        if len(found) != 1:
-            raise UserError(f"{name!r} means {len(found)} models, and a step names one; write one of them.")
-        return found[0]
+        params = self.config.settings.params.given
+        return chain_plan(made, rows, model, self.chains, self.models, params=params, **how)
 
     def attend(self, show: Callable[[], object] = lambda: None) -> None:
         """Ask for the vault's password if calls wait for it, after ``show``; for whoever watches a run on the main thread. Refused, those calls fail."""
-        keys = self._vaulted
-        if keys is None or not keys.waiting or not sources.somebody_is_there():
-            return
-        show()
-        if why := self.vault.reopen():
-            keys.give_up(why)
+        self._wiring.attend(show)
 
     def budget(self, usd: float | str | Decimal) -> AbstractContextManager[Budget]:
         """``with session.budget(usd=1) as budget:`` — what is asked in the block may cost so much in all; it counts in the budgets around it too.
@@ -590,42 +523,23 @@ class Session:
 
     def doctor(self) -> list[Check]:
         """What works here and what does not, also while the settings cannot be loaded; opens no connection and shows no key."""
-        problems: list[ConfigError] = []
-        with self._lock:
-            config = self.config.refreshed(problems=problems)
-            vault = self._keyring.vault if self._keyring else None
-            path = config.paths.vault(config.settings.profile)
-            if vault is None or vault.path != path:
-                vault = vault_for(config, path, self._clock)
-        return examine(config, self._environ, vault, problems, simulating=self.simulating)
+        return self._wiring.checks()
 
     def refresh(self) -> None:
         """Read the settings again if a file changed since."""
-        with self._lock:
-            fresh = self.config.refreshed()
-            if fresh is not self.config:
-                self.use(fresh)
+        self._wiring.refresh()
 
     def use(self, config: Config) -> None:
         """Go on with other settings; calls under way keep theirs. The vault of a profile that is left is locked."""
-        with self._lock:
-            self.config = config
-            self._drop_line()
-            if self._keyring:
-                self._keyring = self.vault
+        self._wiring.use(config)
 
     def close(self) -> None:
         """Cancel what runs, close connections, end the loop thread and the simulator."""
-        with self._lock:
-            dropping = self._drop_line()
-        if dropping:  # not under the lock, which a run takes at its end
-            wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
-        self.simulate(False)
+        self._wiring.disconnect()
         self._portal.close()
         self._history.close()
         self._budgets.close()
-        with self._lock:
-            self._lock_vault()
+        self._wiring.lock_vault()
 
     def __enter__(self) -> Self:
         return self
@@ -634,63 +548,6 @@ class Session:
         self.close()
 
     # How it is put together
-
-    def _vault_of(self, config: Config) -> Keyring:
-        with self._lock:
-            self._owner = config
-            path = config.paths.vault(config.settings.profile)
-            if self._keyring is None or self._keyring.vault.path != path:
-                self._lock_vault()
-                vault = vault_for(config, path, self._clock)
-                self._keyring = Keyring(vault, self._environ, lambda: self._owner.own_catalog, config.cwd)
-            follow(self._keyring.vault, config)
-            return self._keyring
-
-    def _current(self) -> Line:
-        with self._lock:
-            if not self.config.complete:
-                self.refresh()
-            if self._line is None:
-                self._line = self._new_line()
-            return self._line
-
-    def _new_line(self) -> Line:
-        if self.simulating:
-            return Line(
-                self.config,
-                self._playing.cast(self.config.catalog),
-                StaticKeys("simulator"),
-                self._clock,
-                known=self._known,
-            )
-        environment = EnvironmentKeys(self._environ, self.config.own_catalog)
-        self._vaulted = keys = VaultedKeys(self.vault.vault, environment, self.vault.unlock_unattended)
-        return Line(self.config, self._playing.cast(self.config.catalog), keys, self._clock, keys, self._known)
-
-    def _known(self) -> Forms:
-        return self._keyring.vault.forms if self._keyring else NOTHING
-
-    def _lock_vault(self) -> None:
-        """For good: calls that wait for it fail, as nobody will be asked for it again."""
-        if self._keyring:
-            self._keyring.lock()
-        if self._vaulted:
-            self._vaulted.give_up(
-                VaultLocked("the vault of this run's profile was locked, as another profile is in use.")
-            )
-
-    def _ready(self, vendors: Iterable[Vendor]) -> None:
-        """The keys that these vendors need can be had, as far as that can be told before asking."""
-        if self.simulating:
-            return
-        self._current()
-        if keys := self._vaulted:
-            keys.begin(attended=sources.somebody_is_there())
-            self.vault.ready(vendors, keys.from_environment)
-
-    def _drop_line(self) -> Future[None] | None:
-        line, self._line = self._line, None
-        return self._portal.submit(line.drop()) if line else None
 
     def _default_model(self) -> str:
         if model := self.config.settings.model:
@@ -713,66 +570,14 @@ class Session:
         rows = [{"prompt_text": text} for text in prompts]
         return self.plan("{{ prompt_text }}", models, over=rows, stream=False, **how)
 
-    def _decided(self, cell: AnswersFrom | None, notebook: AnswersFrom | None, *, strict: bool = True) -> AnswersFrom:
-        setting = AnswersFrom.read(self.config.settings.source)
-        try:
-            return decided(cell, notebook, setting)
-        except ValueError as error:
-            why = str(error)
-        if strict:
-            raise UserError(why)
-        return setting
-
-    def _ready_tape(self, source: AnswersFrom) -> Tape | TapeWriter | None:
-        """The tape, found to be usable before anything is asked."""
-        if source.tape is None:
-            return None
-        path = (self.config.cwd or Path.cwd()) / source.tape
-        return self._tapes.writer(path) if source.mode == "record" else self._tapes.read(path)
-
-    def _way(self, plan: Plan | ChainPlan, max_cost: object = None) -> Way:
-        """How this plan's questions go. What has to be asked of the user is asked here."""
-        self._keyless.look()
-        tape = self._ready_tape(self.source_of(plan))
-        if isinstance(tape, Tape):
-            return replaying(tape)
-        self._ready(spec.vendor for spec in plan.models)
-        names = {name for spec in plan.models for name in synonyms(spec.vendor.key_name)}
-        cache = self._history.cache if self.source_of(plan).mode == "auto" else None
-        lease = partial(self.vault.vault.lease, names)
-        limit = plan.max_cost if max_cost is None else usd_of(max_cost)
-        caps = self._budgets.of_run(limit, inner=isinstance(plan, ChainPlan))
-        return asking(self._current(), self._clock, lease=lease, cache=cache, tape=tape, caps=caps)
-
     async def _run(self, running: Running) -> Run:
         self.last = await running.run()
         return self.last
-
-    def _told(self) -> Iterator[str]:
-        """What the user should know at a run's end of what it leaned on."""
-        yield from (*self.config.notices, *self.vault.notices, *self._history.untold(), *self._budgets.untold())
-
-    def _told_of(self, plan: Plan | ChainPlan) -> dict[str, Any]:
-        keep = self.config.settings.store.keep_prompts == "full"
-        params = plan.params if isinstance(plan, ChainPlan) else plan.items[0].request.params.given
-        told = told_of(plan.models, params, simulated=self.simulating, source=str(self.source_of(plan)))
-        more = (
-            plan.about_run(keep_prompts=keep) if isinstance(plan, ChainPlan) else told_of_grid(plan, keep_prompts=keep)
-        )
-        return {**told, **more}
 
     def _frame(self, run: Run) -> pd.DataFrame:
         from orchestrator_nb.results.frames import frame  # brings pandas: only when a frame is wanted
 
         return frame(run)
-
-
-def _answers_from(text: str) -> AnswersFrom:
-    try:
-        return AnswersFrom.read(text)
-    except ValueError as error:
-        why = str(error)
-    raise UserError(why)
 
 
 def _nothing(_index: int, _news: object) -> None:

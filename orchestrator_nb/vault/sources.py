@@ -221,6 +221,9 @@ def _answer(prompt: str) -> Hidden | None:
         return Hidden("")
     except KeyboardInterrupt:
         pass
+    except BaseException as error:
+        error.__traceback__ = None  # without the frames in which the answer stood
+        raise
     raise PromptInterrupted
 
 

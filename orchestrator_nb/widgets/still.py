@@ -42,8 +42,11 @@ class Still:
     html: str
     text: str
 
+    def __str__(self) -> str:
+        return plain(self.text)
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": f'<div class="onb-still">{STYLE}{box(self.html)}</div>', "text/plain": plain(self.text)}
+        return {"text/html": f'<div class="onb-still">{STYLE}{box(self.html)}</div>', "text/plain": str(self)}
 
 
 class Shown(Protocol):

@@ -11,8 +11,8 @@ from orchestrator_nb.messages import Message
 from orchestrator_nb.catalog import ModelSpec, Vendor
 from orchestrator_nb.widgets import ModelPicker, RunGrid
 vendor = Vendor("lab", "openai-compatible", "https://example.com")
-cast = session()._playing.cast
-session()._playing.cast = lambda catalog: cast(catalog).with_vendor(vendor).with_models([ModelSpec(vendor, name) for name in hostile("picked_")])
+cast = session()._wiring._playing.cast
+session()._wiring._playing.cast = lambda catalog: cast(catalog).with_vendor(vendor).with_models([ModelSpec(vendor, name) for name in hostile("picked_")])
 live_rows = [{**row, text: text} for row, text in zip(rows("live_")[:8], hostile("column_"))]
 def asked(text):
     return replace(item, request=replace(item.request, messages=(Message.user(text),), model=ModelSpec(vendor, text)))

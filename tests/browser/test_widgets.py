@@ -19,8 +19,8 @@ from orchestrator_nb.catalog import ModelSpec, Vendor
 hostile = json.loads({payloads!r})
 lab = Vendor("lab", "openai-compatible", "https://example.com")
 extra = [ModelSpec(lab, name) for name in [*hostile, *(f"model-{{n}}" for n in range(500))]]
-cast = session()._playing.cast
-session()._playing.cast = lambda catalog: cast(catalog).with_vendor(lab).with_models(extra)
+cast = session()._wiring._playing.cast
+session()._wiring._playing.cast = lambda catalog: cast(catalog).with_vendor(lab).with_models(extra)
 _ = session().compare(["hello"], ["sonnet"])
 """
 ALERT = "() => Object.keys(window).filter(name => name.startsWith('xss_'))"

@@ -58,8 +58,9 @@ FLOORS = [
         "binding",
         "importing",
         "library",
+        "chain_plans",
     },  # a grid on its way, the way, and the keys for it
-    {"sessions", "playing", "streaming", "talk", "talks"},  # where it is put together
+    {"sessions", "wiring", "ways", "playing", "streaming", "talk", "talks"},  # where it is put together
     {"magics", "cli", "widgets", "demo", "__main__"},  # faces
 ]
 ASIDE = {"simulator"}  # plays the far side: knows values only

@@ -123,9 +123,9 @@ def standing():
         "session": own,
         "config": own.config,
         "catalog": own.catalog,
-        "line": own._current(),
-        "exchange": own._current().exchange,
-        "keys": own._vaulted,
+        "line": own._wiring.line(),
+        "exchange": own._wiring.line().exchange,
+        "keys": own._wiring._vaulted,
         "keyring": keyring,
         "vault": keyring.vault,
         "entries": keyring.vault._held,
@@ -134,7 +134,7 @@ def standing():
     }.items()
     for vendor in own.catalog.vendors.values():
         if vendor.key_name == "LAB_KEY" and (keyring.vault.is_open or not keyring.vault.exists):
-            yield f"handle {vendor.name}", own._vaulted.key_for(vendor)
+            yield f"handle {vendor.name}", own._wiring._vaulted.key_for(vendor)
     if keyring.vault.is_open:
         yield "facts", keyring.list()
 

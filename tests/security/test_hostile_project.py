@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from orchestrator_nb import sessions
+from orchestrator_nb import wiring
 from orchestrator_nb.config import Paths, project, trust
 from orchestrator_nb.config.survey import survey
 from orchestrator_nb.errors import OrchestratorError
@@ -385,7 +385,7 @@ def test_the_control_naive_builds_deliver_the_key(place, attacker, monkeypatch, 
         trust.trust(place.paths, survey(place.paths, place.project, place.environ).sealed())
     else:
         monkeypatch.setattr(project, "judge_vendor", lambda *_: None)
-    monkeypatch.setattr(sessions, "EnvironmentKeys", lambda environ, _own: EnvironmentKeys(environ))
+    monkeypatch.setattr(wiring, "EnvironmentKeys", lambda environ, _own: EnvironmentKeys(environ))
 
     place.ask("lab/any")
 

@@ -46,6 +46,18 @@ def test_a_run_stops_at_its_cap_and_says_so_and_resuming_asks_the_rest(opened, l
     assert sorted(lab.asked) == sorted(questions)  # none of them twice
 
 
+def test_a_cap_that_the_simulator_passes_by_is_said_and_no_other_run_is_told_of_it(opened):
+    session = opened()
+    session.simulate(True)
+    said = [
+        notice for notice in session.run(session.plan("How?", ["sonnet"], max_cost=0.000001)).notices if "cap" in notice
+    ]
+    assert said == ["the simulator's answers cost nothing, so the cap on cost stopped none."]
+    with session.budget(usd=1):
+        assert any("cap on cost" in notice for notice in session.run(session.plan("Why?", ["sonnet"])).notices)
+    assert not any("cap on cost" in notice for notice in session.run(session.plan("Who?", ["sonnet"])).notices)
+
+
 def test_the_settings_cap_holds_unless_the_cell_says_another(opened, lab, home, questions):
     (home / "config" / "config.yaml").write_text("limits: {attempts: 1, max_cost_usd: 0.1}\n")
     session = opened()

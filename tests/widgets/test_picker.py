@@ -202,7 +202,7 @@ def test_the_static_form_is_short_and_hostile_names_are_text_in_it(simulated):
     vendor = Vendor("lab", "openai-compatible", "https://example.com")
     hostile = '<img src=x onerror="alert(1)">'
     models = [ModelSpec(vendor, f"{hostile}{number}") for number in range(500)]
-    simulated._playing.cast = lambda _catalog: Catalog({"lab": vendor}, tuple(models))
+    simulated._wiring._playing.cast = lambda _catalog: Catalog({"lab": vendor}, tuple(models))
     still = picked(offer_of(simulated), (), "")._repr_mimebundle_()
     assert "<img" not in still["text/html"]
     assert "500 models can be asked now" in still["text/plain"]
@@ -224,8 +224,7 @@ def test_a_terminal_gets_the_list_as_text_and_loads_no_widgets(tmp_path):
     )
     assert SONNET in done.stdout
     assert "%%llm MODEL MODEL" in done.stdout
-    assert "a form needs a notebook" in done.stdout
-    assert "no vault yet" in done.stdout
+    assert "the vault of profile 'default' is not made yet" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
