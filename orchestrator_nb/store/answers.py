@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ _FIND: Final = (
     " AND good ORDER BY at DESC"
 )
 
+_NEWEST: Final = "SELECT max(at) FROM answers WHERE request = (SELECT id FROM requests WHERE key = ?) AND space = ?"
+_LAST: Final = "SELECT max(at) FROM (SELECT max(at) AS at FROM runs UNION ALL SELECT max(at) FROM ends)"
+
 
 class Found(NamedTuple):
     """An answer, and when it was given (seconds since the epoch)."""
@@ -43,6 +47,13 @@ class Answers:
         self._numbers = numbers()
         self._lock = threading.Lock()
         self._unwritten: dict[tuple[str, str], tuple[int, str, float]] = {}
+        self._set_back = False
+
+    def begin(self) -> None:
+        """A run begins: whether the clock has been set back since the store was written to. Raises `StoreError`."""
+        with self._database.reading() as connection:
+            (last,) = connection.execute(_LAST).fetchone()
+        self._set_back = last is not None and last > self._database.clock.wall()
 
     def get(self, key: str, space: str) -> Response | None:
         """The newest answer to this question, as it was given; ``None`` for none, and for one that is damaged."""
@@ -88,7 +99,7 @@ class Answers:
         except ValueError:
             return None
         space, served = space_of(response), int(good and whole(response))
-        at = self._database.clock.wall() if recorded is None else recorded
+        at = self._now(key, space) if recorded is None else recorded
         digest = seal("answers", key, space, served, at, written)
         number = next(self._numbers) if recorded is None else _number_of(digest, recorded)
         values = (number, space, served, at, written, digest, bytes.fromhex(key))
@@ -97,6 +108,16 @@ class Answers:
         with self._lock:
             self._unwritten[key, space] = number, written, at
         return Row("answers", values, durable, partial(self._forget, key, space, number))
+
+    def _now(self, key: str, space: str) -> float:
+        """A newer answer is later than an older one, whatever the clock says, for the newest is served."""
+        now = self._database.clock.wall()
+        if not self._set_back:
+            return now
+        unwritten = self._unwritten.get((key, space))
+        with self._database.reading() as connection:
+            (last,) = connection.execute(_NEWEST, (bytes.fromhex(key), space)).fetchone()
+        return max(now, *(math.nextafter(at, math.inf) for at in (last or 0.0, unwritten[2] if unwritten else 0.0)))
 
     def _forget(self, key: str, space: str, number: int) -> None:
         """It is on disk now, unless a newer one has taken its place."""

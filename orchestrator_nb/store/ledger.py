@@ -84,6 +84,7 @@ class Ledger:
         """
         if self._database.problem:
             self._database.retry()
+        self._answers.begin()
         planned = list(items)
         vendors = {id(model.vendor): model.vendor for model in (*models, *(item.request.model for item in planned))}
         paid = any(not vendor.simulated and not vendor.is_local for vendor in vendors.values())

@@ -5,9 +5,21 @@ import threading
 import pytest
 from vendor import Lab
 
+from orchestrator_nb import Session
+from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.results.frames import frame
 
 ONE = ["lab/one"]
+
+
+class SetBack(SystemClock):
+    """A wall clock that goes wrong by so many seconds."""
+
+    def __init__(self, by_s):
+        self._by_s = by_s
+
+    def wall(self):
+        return super().wall() + self._by_s
 
 
 def test_a_question_that_was_asked_before_is_answered_from_the_store(opened, lab):
@@ -36,6 +48,16 @@ def test_live_never_looks_and_its_answer_is_served_from_then_on(opened, lab):
     assert old != new
     assert session.ask("How?", "lab/one").text == opened().ask("How?", "lab/one").text == new
     assert len(lab.asked) == 2
+
+
+def test_the_newest_answer_is_served_also_when_the_clock_was_set_back_meanwhile(home, lab):
+    answers = []
+    for by_s in (0, -86_400, -100_000):
+        with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": str(home)}, clock=SetBack(by_s)) as session:
+            answers.append(session.ask("How?", "lab/one", source="live").text)
+    assert len(set(answers)) == 3
+    with Session.open(cwd=home, environ={"ORCHESTRATOR_NB_HOME": str(home)}) as session:
+        assert session.ask("How?", "lab/one").text == answers[-1]
 
 
 @pytest.mark.parametrize("prompt", ["long story", "bad words", "broken question"])
