@@ -65,6 +65,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
     arrows = widget.locator(".react-flow__edge").count()
     widget.locator(".react-flow__edge", has_text="when").dispatch_event("click")
     widget.get_by_text("Delete takes this arrow away").wait_for()
+    notebook.shoot("edit-arrow")
     page.keyboard.press("Delete")
     widget.locator(".onb-said", has_text="take it out of the text").wait_for()
     assert widget.locator(".react-flow__edge").count() == arrows, "what a text names is not taken out of it"
