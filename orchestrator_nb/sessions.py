@@ -90,7 +90,6 @@ class Session:
     def __init__(self, config: Config, *, environ: Mapping[str, str], clock: Clock | None = None) -> None:
         self.last: Run | None = None
         self._clock = clock or SystemClock()
-        self._environ = environ
         self._portal = Portal()
         self._wiring = wiring = Wiring(config, environ, self._clock, self._portal)
         keyless = Keyless(environ, lambda: self.config.catalog, wiring.known)
