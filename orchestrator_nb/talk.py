@@ -110,6 +110,11 @@ class Conversation:
         return self._tree
 
     @property
+    def has_begun(self) -> bool:
+        """Whether something was said, as far as this kernel knows; the store is not asked."""
+        return bool(self._tree.turns)
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """What was said on the current path, first to last."""
         return tuple(message for turn in self.tree.current for message in turn.messages)

@@ -58,7 +58,7 @@ class Talks:
         store = self.kept()
         kept = store.names() if store else []
         with self._lock:
-            here = [name for name, talk in self._open.items() if talk._tree.turns]
+            here = [name for name, talk in self._open.items() if talk.has_begun]
         return [name for name in dict.fromkeys([*kept, *here]) if is_name(name)]
 
     def import_file(self, path: str | Path, name: str | None = None) -> Conversation:

@@ -1,6 +1,7 @@
 """What every test shares: a home of its own, no keys, no way out but loopback."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `warm`
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # what runs in the background ignores interrupts, and so would the processes that tests interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases each time, and no verdict by the clock: what a test says must not depend on what else the machine does. New cases are for `make soak`.
 _CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

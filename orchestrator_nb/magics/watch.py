@@ -21,7 +21,7 @@ SETTLE_S: Final = 0.7
 
 
 class Job(Protocol):
-    """What is waited for; see `orchestrator_nb.sessions.Job`."""
+    """What is waited for; see `orchestrator_nb.job.Job`."""
 
     @property
     def done(self) -> bool:
