@@ -107,6 +107,15 @@ class Secret(Opaque):
             return "gone"
 
 
+def unseen(make: Callable[[], T]) -> T:
+    """What ``make`` makes. An error of it, or an interrupt, comes without the frames in which values stood."""
+    try:
+        return make()
+    except BaseException as error:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        raise
+
+
 class Hidden(Opaque):
     """A password or a key's value on its way from the prompt to the vault: it can be used, and wiped, but not seen.
 
@@ -121,11 +130,7 @@ class Hidden(Opaque):
 
     def use(self, act: Callable[[bytearray], T]) -> T:
         """What ``act`` makes of the UTF-8 bytes; it must not keep them. An error of it, or an interrupt, comes without the frames in which they stood."""
-        try:
-            return act(self.__buffer)
-        except BaseException as error:
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-            raise
+        return unseen(lambda: act(self.__buffer))
 
     def wipe(self) -> None:
         """Zero the buffer; nothing is left to use."""

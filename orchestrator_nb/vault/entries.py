@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from orchestrator_nb.errors import UserError, VaultFormatError
-from orchestrator_nb.secret import Hidden
+from orchestrator_nb.secret import Hidden, unseen
 
 VERSION: Final = 1
 MAX_VALUE_BYTES: Final = 8192
@@ -56,8 +56,12 @@ def _is_key(value: Hidden) -> bool:
 
 def write(entries: Entries) -> Hidden:
     """The content to seal; sorted, so that equal vaults have equal content."""
-    keys = {name: _written(entry) for name, entry in sorted(entries.items())}
-    return Hidden(json.dumps({"keys": keys, "v": VERSION}, sort_keys=True, separators=(",", ":")))
+
+    def hidden() -> Hidden:
+        keys = {name: _written(entry) for name, entry in sorted(entries.items())}
+        return Hidden(json.dumps({"keys": keys, "v": VERSION}, sort_keys=True, separators=(",", ":")))
+
+    return unseen(hidden)
 
 
 def _written(entry: Entry) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator_nb.errors import UserError, VaultError, VaultLocked
-from orchestrator_nb.secret import Hidden
+from orchestrator_nb.secret import Hidden, unseen
 from orchestrator_nb.vault.kdf import MAX_PASSWORD_BYTES
 
 FILE: Final = "ORCHESTRATOR_NB_PASSWORD_FILE"
@@ -214,16 +214,13 @@ def _answer(prompt: str) -> Hidden | None:
     try:
         with interruptible(), warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # what is typed could be seen
-            return Hidden(getpass.getpass(prompt))
+            return unseen(lambda: Hidden(getpass.getpass(prompt)))
     except (NotImplementedError, getpass.GetPassWarning):
         return None
     except EOFError:
         return Hidden("")
     except KeyboardInterrupt:
         pass
-    except BaseException as error:
-        error.__traceback__ = None  # without the frames in which the answer stood
-        raise
     raise PromptInterrupted
 
 

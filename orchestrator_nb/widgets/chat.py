@@ -33,7 +33,7 @@ from orchestrator_nb.widgets.chat_answer import Answer
 from orchestrator_nb.widgets.chat_cells import cells_of, quoted
 from orchestrator_nb.widgets.chat_head import MOVES, Head
 from orchestrator_nb.widgets.chat_still import still as still_of
-from orchestrator_nb.widgets.chat_told import PAGE, ahead, facts_of, leaf, path_of, told
+from orchestrator_nb.widgets.chat_told import PAGE, Facts, ahead, facts_of, leaf, path_of, told
 from orchestrator_nb.widgets.pane import Pane
 from orchestrator_nb.widgets.slash import WORDS, Order
 
@@ -53,7 +53,7 @@ class Chat(Pane):
         self._question, self._so_far, self._state, self._asked_of = "", "", "", ""
         self._last: str | None = None
         self._told: tuple[str, ...] = ()
-        self._facts: dict[str, dict[str, Any]] = {}
+        self._facts: dict[str, Facts] = {}
         self.instead = f"The chat needs a front end with widgets; %%llm -c {quoted(name)} asks in a cell."
         super().__init__()
         self.conversation.watch(self.look)
@@ -300,11 +300,20 @@ class Chat(Pane):
         same = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(ids, self._told, strict=False)))
         begin = same or max(0, len(path) - PAGE)
         self._told = ids
-        turns = [told(tree, turn, begin + place, self._facts) for place, turn in enumerate(path[begin:])]
+        turns = [told(tree, turn, begin + place, self._facts_of(turn)) for place, turn in enumerate(path[begin:])]
         ends = [] if self._answer else ahead(tree, path)
         self._tell(
             {"kind": "path", "from": begin, "anew": same == 0, "total": len(path), "turns": turns, "ahead": ends}
         )
+
+    def _facts_of(self, turn: Turn) -> Facts:
+        """What is known of its answer; of one that another pane or another day gave, what the store knows."""
+        if turn.id not in self._facts and turn.call:
+            self._facts[turn.id] = {}
+            with suppress(OrchestratorError):  # a run that the store does not have
+                run = self._session.retold(turn.call.rpartition("-")[0])
+                self._facts[turn.id] = next((facts_of(call) for call in run.calls if call.id == turn.call), {})
+        return self._facts.get(turn.id, {})
 
     def _path(self, tree: Tree) -> tuple[Turn, ...]:
         """Without the question that is being answered, which the browser shows by itself."""
@@ -314,7 +323,7 @@ class Chat(Pane):
         tree = self.conversation.tree
         path = self._path(tree)
         begin = max(0, min(before, len(path)) - PAGE)
-        turns = [told(tree, turn, begin + place, self._facts) for place, turn in enumerate(path[begin:before])]
+        turns = [told(tree, turn, begin + place, self._facts_of(turn)) for place, turn in enumerate(path[begin:before])]
         self._reply({"kind": "earlier", "from": begin, "turns": turns})
 
     def _tell_asking(self) -> None:

@@ -73,8 +73,9 @@ class Head:
 
     def _do_system(self, text: str) -> str:
         self.require_no_key(text)
+        instead = f", in the place of {self.persona}'s" if self.persona else ""
         self.system, self.persona = text, ""
-        return "That is the system prompt from now on." if text else "There is no system prompt from now on."
+        return f"{'That is the' if text else 'There is no'} system prompt from now on{instead}."
 
     def _do_save(self, name: str) -> str:
         path = self.talk.tree.current
@@ -99,4 +100,4 @@ class Head:
         if "." not in path:
             raise UserError("/export FILE.md writes this path, /export FILE.json all branches.")
         self.talk.export(path)
-        return f"Written to {self._session.talks.place(path)}."
+        return f"Written to {self._session.talks.place(path).resolve()}."

@@ -15,7 +15,7 @@ PAGE: Final = 40
 MOST: Final = 100_000
 """Characters of a question that are shown."""
 
-Facts = Mapping[str, Mapping[str, Any]]
+Facts = Mapping[str, Any]
 
 
 def path_of(tree: Tree, last: str | None) -> tuple[Turn, ...]:
@@ -45,7 +45,7 @@ def told(tree: Tree, turn: Turn, number: int, facts: Facts) -> dict[str, Any]:
         "system": plain(turn.system or "")[:MOST] if turn.system != before else None,
         "beside": _beside(tree, turn),
         "at": turn.at,
-        "facts": dict(facts.get(turn.id, {})),
+        "facts": dict(facts),
     }
 
 

@@ -166,6 +166,8 @@ def test_the_model_the_provider_and_the_persona_change_midway(chat):
     hear(chat, kind="send", text="one", n=1)
     assert "haiku" in said(chat, "/model haiku")
     assert "researcher" in said(chat, "/persona researcher")
+    assert said(chat, "/system Be brief.") == "That is the system prompt from now on, in the place of researcher's."
+    assert "researcher" in said(chat, "/persona researcher")
     hear(chat, kind="send", text="two", n=1)
     assert said(chat, "/provider gemini").startswith("gemini/")
     assert said(chat, "/persona") == "Nobody in particular answers from now on."
@@ -365,6 +367,8 @@ def test_what_is_said_in_a_cell_or_in_another_pane_is_shown_at_once(chat, sessio
         hear(chat, kind="ready")
         hear(chat, kind="send", text="one", n=1)
         arrives(other, lambda told: told["kind"] == "path" and [turn["question"] for turn in told["turns"]] == ["one"])
+        told = next(one for one in other.sent if one["kind"] == "path" and one["turns"])
+        assert told["turns"][0]["facts"]["source"] == "simulated", "what is known of it, too"
         session.conversation("metals").ask("two")
         for pane in (chat, other):
             arrives(
@@ -390,3 +394,13 @@ def test_a_pane_that_is_no_more_is_not_told(session):
     talk.ask("one", "sonnet")
     chat.look()
     assert chat.sent == []
+
+
+def test_a_chat_of_another_day_shows_what_its_answers_took(session):
+    session.conversation("metals").ask("one", "sonnet")
+    with Session.open(home=session.config.paths.data.parent, cwd=session.config.cwd, environ={}) as later:
+        chat = opened(later, model=None)
+        (turn,) = [one for one in hear(chat, kind="ready") if one["kind"] == "path"][-1]["turns"]
+        chat.close()
+    assert turn["facts"]["source"] == "simulated"
+    assert turn["facts"]["seconds"] >= 0

@@ -113,6 +113,9 @@ test("a question is edited and asked again, and its branches are gone through", 
   field.value = "another";
   found<HTMLFormElement>(el, ".onb-editing").requestSubmit();
   expect(kernel.last).toMatchObject({ kind: "edit", turn: "a", text: "another" });
+  field.value = "with Enter, as below";
+  pressed(field, "Enter");
+  expect(kernel.last).toMatchObject({ kind: "edit", turn: "a", text: "with Enter, as below" });
 });
 
 test("orders are completed: words first, then the names that they take", () => {

@@ -205,6 +205,7 @@ class Pane {
     if (asked) asked.textContent = question;
     this.text.data = "";
     this.state.textContent = `${model} · asked`;
+    this.said.say(""); // it was about something before
     const keep = this.focusKept();
     this.busy(true);
     this.down(true);

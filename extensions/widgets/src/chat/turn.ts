@@ -84,6 +84,9 @@ function form(turn: Turn, acts: Acts, back: () => void): HTMLElement {
   });
   made.addEventListener("keydown", (event) => {
     if (event.key === "Escape") back();
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.target !== field) return;
+    event.preventDefault(); // as in the field below
+    made.requestSubmit();
   });
   return made;
 }

@@ -46,7 +46,10 @@ export class Form {
     input.id = id;
     input.setAttribute("aria-describedby", takes.id);
     input.addEventListener("change", () => {
-      if (input.reportValidity()) this.acts.set(this.choice.ref, name, input.value.trim());
+      const right = input.reportValidity();
+      input.setAttribute("aria-invalid", String(!right));
+      takes.textContent = right ? field.takes : `${field.takes}; this is not taken`;
+      if (right) this.acts.set(this.choice.ref, name, input.value.trim());
     });
     this.inputs.set(name, input);
     return h("div", { class: "onb-option" }, h("label", { for: id }, name), input, takes);
