@@ -1,6 +1,7 @@
 """One line under every run: what was asked, from where it was answered, what it took; below it what the user should know.
 
-``12 calls: 11 simulated, 1 failed · 3,204 tokens · $0.0123 (2 unknown) · 4.1 s``. Nothing is cached, replayed, simulated or dropped without a word here.
+``12 calls (15 requests): 11 simulated, 1 failed · 3,204 tokens · $0.0123 (2 unknown) · 4.1 s``. Nothing is retried, cached, replayed, simulated or dropped without a
+word here.
 """
 
 from __future__ import annotations
@@ -75,9 +76,15 @@ def outcome(call: Call) -> str:
 def _outcomes(calls: Sequence[Call]) -> str:
     counts = Counter(outcome(call) for call in calls)
     order = [*_SOURCES.values(), "failed", *_STOPPED.values()]
-    total = count(counts.total(), "call")
+    total = count(counts.total(), "call") + _requests(calls)
     listed = ", ".join(f"{counts[word]:,} {word}{_of_them(word, calls)}" for word in order if counts[word])
     return f"{total}: {listed}" if listed else total
+
+
+def _requests(calls: Sequence[Call]) -> str:
+    """How many went out, where some calls took more than one: they were retried, or a vendor gave the answer in pieces."""
+    tried = [call.attempts for call in calls if call.attempts]
+    return f" ({count(sum(tried), 'request')})" if sum(tried) > len(tried) else ""
 
 
 def _of_them(word: str, calls: Sequence[Call]) -> str:

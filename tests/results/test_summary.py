@@ -1,5 +1,7 @@
 """The line under a run, the reply of one call, and the view that joins them."""
 
+from dataclasses import replace
+
 from shapes import ONE, answer, call, failed, item, run
 
 from orchestrator_nb.calls import Usage
@@ -30,6 +32,12 @@ def test_a_failure_names_its_model_once():
 def test_one_call_and_no_call():
     assert summary(run(call(), wall_s=0.5)).line == "1 call: 1 live · 7 tokens · $0.0100 · 0.50 s"
     assert summary(run()).line == "0 calls · 0.00 s"
+
+
+def test_calls_that_took_more_than_one_request_are_said():
+    retried, stored = replace(call(), attempts=3), replace(call(source="cache"), attempts=0)
+    assert summary(run(retried, call(), stored)).line.startswith("3 calls (4 requests): 2 live, 1 cached · ")
+    assert summary(run(call(), stored)).line.startswith("2 calls: ")
 
 
 def test_what_cache_and_tape_answered_is_saved():
