@@ -29,6 +29,7 @@ from orchestrator_nb.magics.chaining import confirm, start
 from orchestrator_nb.magics.chaining import planned as started
 from orchestrator_nb.magics.manual import CHAIN, chain_line_help
 from orchestrator_nb.magics.place import place_of, takes_widgets
+from orchestrator_nb.magics.shell import say
 from orchestrator_nb.magics.words import split
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
@@ -122,7 +123,7 @@ def _show(magics: ChainMagics, words: Words) -> None:
         raise broken(ChainError(kept.problems), cell=False)
     place = f" ({kept.path})" if kept.path else ""
     trust = "" if kept.trusted else ", not trusted"
-    _say(f"# {name}: {_WHOSE[kept.origin]}{trust}{place}\n{_text(kept).rstrip()}")
+    say(f"# {name}: {_WHOSE[kept.origin]}{trust}{place}\n{_text(kept).rstrip()}")
     if kept.problems:
         raise broken(ChainError(kept.problems), cell=False)
 
@@ -150,7 +151,7 @@ def _check(magics: ChainMagics, words: Words) -> None:
             f"{count(len(problems), 'problem')} in {name}:", [str(problem) for problem in problems], problems
         )
     for title, chain in sound.items():
-        _say(f"{title}: no problems; {count(len(plan(chain, world).nodes), 'step')}.")
+        say(f"{title}: no problems; {count(len(plan(chain, world).nodes), 'step')}.")
 
 
 def _found(name: str, session: Session) -> Mapping[str, Kept]:
@@ -278,7 +279,7 @@ def _edit(magics: ChainMagics, words: Words) -> None:
         if cell:
             _cell(magics, cell)
         if told:
-            _say(told)
+            say(told)
         return
     raise broken(refused, cell=False)
 
@@ -310,7 +311,7 @@ def _new(magics: ChainMagics, words: Words) -> None:
     chain = template(given.source).chain(name, values)
     session = magics.magics.session
     path = session.chains.save(name, to_yaml(chain), replace=given.replace)
-    _say(f"{name} is kept in {place(path)}. {_how(chain)}")
+    say(f"{name} is kept in {place(path)}. {_how(chain)}")
 
 
 def _set(text: str) -> tuple[str, Any]:
@@ -342,13 +343,13 @@ def _from(magics: ChainMagics, words: Words) -> Drawing | None:
     session = magics.magics.session
     draft = session.draft_chain(said, fill(models[0], variables) if models else None)
     text = plain(draft.text).strip()
-    _say(text)
+    say(text)
     if draft.problems or draft.chain is None:
         _cell(magics, f"%%chain\n{text}")
         raise _unfinished(draft)
     inputs = "".join(f" --input {item.name}=…" for item in draft.chain.inputs if item.default is REQUIRED)
     _cell(magics, f"%%chain{inputs}\n{text}")
-    _say("\nThe cell below has this chain; change it, fill in its inputs, and run it. Nothing has run yet.")
+    say("\nThe cell below has this chain; change it, fill in its inputs, and run it. Nothing has run yet.")
     return draw(plan(draft.chain, session.chains.world()))
 
 
@@ -373,11 +374,7 @@ def _cell(magics: ChainMagics, text: str) -> None:
 
 def _help(_magics: ChainMagics, words: Words) -> None:
     words.names(0, 0)
-    _say(chain_line_help())
-
-
-def _say(text: str) -> None:
-    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+    say(chain_line_help())
 
 
 _VERBS: Final[Mapping[str, Callable[[ChainMagics, Words], Any]]] = {

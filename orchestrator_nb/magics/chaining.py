@@ -26,11 +26,10 @@ from orchestrator_nb.magics.chain_values import broken, columns_of, given, missi
 from orchestrator_nb.magics.chain_watch import ChainScreen, screen_for
 from orchestrator_nb.magics.outcome import Interrupted
 from orchestrator_nb.magics.place import place_of
-from orchestrator_nb.magics.shell import Shell
+from orchestrator_nb.magics.shell import Shell, say
 from orchestrator_nb.prompts.template import fill
 from orchestrator_nb.results.frames import frame
 from orchestrator_nb.results.page import count
-from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.runs import Run
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.vault.telling import place
@@ -102,7 +101,7 @@ def begin(line: ChainLine, body: str, session: Session, shell: Shell) -> ChainAs
     if line.save:
         _save(line, body, session)
         if not line.inputs and line.over is None and (open_inputs := missing(chain, ())):
-            _say(
+            say(
                 f"it was not run, for it needs {', '.join(item.name for item in open_inputs)}: {_how_to_run(line.save, chain)}"
             )
             return None
@@ -118,7 +117,7 @@ def planned(line: ChainLine, chain: Chain | str | Path, session: Session, shell:
     plan = _plan(line, chain, session, shell)
     if line.dry_run:
         for text in preview(plan, session, line.max_cost):
-            _say(text)
+            say(text)
         return None
     confirm(plan, line, session)
     return start(plan, line, session, shell)
@@ -239,12 +238,8 @@ def _save(line: ChainLine, body: str, session: Session) -> None:
         raise UserError(f"another chain is kept as {name!r} ({kept.path}); add --replace, or take another name.")
     path = session.chains.save(name, body, replace=line.replace)
     if not line.quiet:
-        _say(f"{name} is kept in {place(path)}.")
+        say(f"{name} is kept in {place(path)}.")
 
 
 def _how_to_run(name: str, chain: Chain) -> str:
     return " ".join([f"%chain run {name}", *(f"--input {item.name}=…" for item in missing(chain, ()))])
-
-
-def _say(text: str) -> None:
-    print(plain(text))  # noqa: T201  # a magic answers on the cell's output

@@ -20,9 +20,8 @@ from orchestrator_nb.magics.args import Parser, nearest
 from orchestrator_nb.magics.chain_watch import show
 from orchestrator_nb.magics.manual import COMMANDS, line_help
 from orchestrator_nb.magics.place import takes_widgets
-from orchestrator_nb.magics.shell import display
+from orchestrator_nb.magics.shell import display, say
 from orchestrator_nb.magics.words import split
-from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.secret import Veiled
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def _chat(magics: Magics, words: Words) -> None:
         talk, models = session.conversation(given.name), session.models([given.model]) if given.model else ()
         asking = " ".join(["%%llm -c", talk.name, *(model.ref for model in models)])
         display(still(talk.name, talk.tree.current))
-        return _say(f"In a cell: {asking}")
+        return say(f"In a cell: {asking}")
     from orchestrator_nb.widgets import Chat  # ipywidgets and anywidget: only when a widget is wanted
 
     return Chat(given.name, given.model, session=session).show()
@@ -140,7 +139,7 @@ def _trace(magics: Magics) -> None:
     error = magics.last_error
     if error is None and (run := magics._session().last):
         error = next((call.error for call in run.calls if call.error), None)
-    _say("".join(traceback.format_exception(error)) if error else "no error so far")
+    say("".join(traceback.format_exception(error)) if error else "no error so far")
 
 
 def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
@@ -153,7 +152,7 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
     )
     environ = Veiled()  # it holds keys, and %xmode Verbose prints what stands in frames
     if given.key == "migrate" and given.value is None:
-        _say(configuration.migrate(trust.place(magics, environ)[0], dry_run=given.dry_run))
+        say(configuration.migrate(trust.place(magics, environ)[0], dry_run=given.dry_run))
         return None
     if given.key == "profile" and given.value is not None and given.profile is None:
         configuration.choose_profile(given.value, *trust.place(magics, environ), environ, new=given.new)
@@ -163,10 +162,10 @@ def _config(magics: Magics, words: Words) -> pd.DataFrame | None:
         session = magics.session
         session.use(session.config.set_user(given.key, given.value, given.profile))
         if given.key in {"vault.idle_s", "vault.limit_s"}:
-            _say(f"{given.key} counts from the next unlock on.")
+            say(f"{given.key} counts from the next unlock on.")
     config = magics.session.config
     if given.value is not None and (notice := config.hiding(given.key, given.profile)):
-        _say(notice)
+        say(notice)
     return _shown(config, given.key, given.profile)
 
 
@@ -176,9 +175,9 @@ def _shown(config: Config, key: str | None, profile: str | None) -> pd.DataFrame
     if key == "profiles":
         return pd.DataFrame(map(_profile, configuration.list_profiles(config)))
     if profile not in {None, config.settings.profile}:
-        _say(f"{key} = {config.profiles[profile].values[key].value!r} in profile {profile}")
+        say(f"{key} = {config.profiles[profile].values[key].value!r} in profile {profile}")
     else:
-        _say(f"{key} = {config.value(key)!r}")
+        say(f"{key} = {config.value(key)!r}")
     return None
 
 
@@ -195,7 +194,7 @@ def _setting(config: Any, key: str) -> dict[str, Any]:
 def _why(magics: Magics, words: Words) -> None:
     key = words.read(("key", {})).key
     for place, origin in enumerate(magics.session.config.why(key)):
-        _say(
+        say(
             f"{key} = {origin.value!r}  {origin.layer}, {origin.place}"
             if place == 0
             else f"{'':{len(key)}}   {origin.value!r}  {origin.layer}, {origin.place}"
@@ -206,7 +205,7 @@ def _simulate(magics: Magics, words: Words) -> None:
     given = words.read(("switch", {"choices": ["on", "off"]}), ("script", _MAYBE))
     on = given.switch == "on"
     address = magics.session.simulate(on, given.script)
-    _say(
+    say(
         f"simulator on at {address}: no key, no network, no cost; answers are marked 'simulated'."
         if on
         else "simulator off: the vendors are asked."
@@ -216,7 +215,7 @@ def _simulate(magics: Magics, words: Words) -> None:
 def _source(magics: Magics, words: Words) -> None:
     given = words.read(("mode", _MAYBE), ("tape", _MAYBE))
     holds = magics.session.source(given.mode, given.tape)
-    _say(f"source: {holds}{_MEANS.get(holds.mode, '')}")
+    say(f"source: {holds}{_MEANS.get(holds.mode, '')}")
 
 
 _MEANS: Final[Mapping[str, str]] = {
@@ -235,20 +234,20 @@ def _replay(magics: Magics, words: Words) -> None:
 
 def _trust(magics: Magics, words: Words) -> None:
     given = words.read(("--yes", _SWITCH), ("--forget", _SWITCH), ("--list", _SWITCH))
-    trust.run(magics, _say, yes=given.yes, forget=given.forget, show=given.list)
+    trust.run(magics, say, yes=given.yes, forget=given.forget, show=given.list)
 
 
 def _scan(magics: Magics, words: Words) -> pd.DataFrame:
     from orchestrator_nb.magics.scan import table  # with SQLite and the patterns
 
-    return table(words.read(("paths", {"nargs": "*"})).paths, magics.session.config.paths.state, _say)
+    return table(words.read(("paths", {"nargs": "*"})).paths, magics.session.config.paths.state, say)
 
 
 def _doctor(magics: Magics, words: Words) -> None:
     words.read()
     marks: Mapping[bool | None, str] = {True: "ok", False: "!!", None: "  "}
     for check in _checks(magics):
-        _say(f"{marks[check.ok]}  {check.name:<18} {check.text}")
+        say(f"{marks[check.ok]}  {check.name:<18} {check.text}")
 
 
 def _checks(magics: Magics) -> list[Check]:
@@ -261,11 +260,7 @@ def _checks(magics: Magics) -> list[Check]:
 
 def _help(_magics: Magics, words: Words) -> None:
     words.read()
-    _say(line_help())
-
-
-def _say(text: str) -> None:
-    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+    say(line_help())
 
 
 _COMMANDS: Final[Mapping[str, Callable[[Magics, Words], Any]]] = {

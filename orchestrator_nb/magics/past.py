@@ -13,6 +13,7 @@ from orchestrator_nb.magics.args import Line, usd
 from orchestrator_nb.magics.asking import confirm, start
 from orchestrator_nb.magics.chain_watch import show as display
 from orchestrator_nb.magics.paneled import with_panel
+from orchestrator_nb.magics.shell import say
 from orchestrator_nb.results.frames import frame
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ def cost(magics: Magics, words: Words) -> pd.DataFrame:
     costs = magics.session.costs(words.read(("--by", {"choices": BY, "default": "model"})).by)
     if costs.empty:
         played = sum(bool(told.about.get("simulated")) for told, _ in magics.session.told())
-        print(  # noqa: T201  # the answer of the command
-            "nothing was spent yet" + (f": the simulator answered in {count(played, 'run')}." if played else ".")
-        )
+        say("nothing was spent yet" + (f": the simulator answered in {count(played, 'run')}." if played else "."))
     return costs
 
 

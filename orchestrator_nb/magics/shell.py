@@ -6,8 +6,15 @@ from typing import Any
 
 from IPython.core import display_functions, magic
 
+from orchestrator_nb.results.safe_text import plain
+
 Shell = Any
 """An ``InteractiveShell``."""
+
+
+def say(text: str) -> None:
+    """A magic's answer in words, on the cell's output."""
+    print(plain(text))  # noqa: T201  # which is what it is for
 
 
 display: Any = display_functions.display

@@ -11,7 +11,7 @@ import pandas as pd
 from orchestrator_nb.conversations import Tree, drawn
 from orchestrator_nb.errors import UserError
 from orchestrator_nb.magics.args import nearest
-from orchestrator_nb.results.safe_text import plain
+from orchestrator_nb.magics.shell import say
 
 if TYPE_CHECKING:
     from orchestrator_nb.magics.cell import Magics
@@ -59,7 +59,7 @@ def _list(session: Session, words: Words) -> pd.DataFrame:
 
 def _tree(session: Session, words: Words) -> None:
     talk = session.talks.existing(words.read(("name", {})).name)
-    _say(drawn(talk.tree))
+    say(drawn(talk.tree))
 
 
 def _branch(session: Session, words: Words) -> None:
@@ -79,7 +79,7 @@ def _switch(session: Session, words: Words) -> None:
 def _told(talk: Conversation) -> None:
     tree = talk.tree
     after = f"after the turn {tree.head}" if tree.head else "at the beginning"
-    _say(f"{talk.name}: on branch {tree.branch}, {after}; the next question follows there.")
+    say(f"{talk.name}: on branch {tree.branch}, {after}; the next question follows there.")
 
 
 def _export(session: Session, words: Words) -> None:
@@ -87,17 +87,13 @@ def _export(session: Session, words: Words) -> None:
     talk = session.talks.existing(given.name)
     path = given.path or f"{talk.name}.md"
     talk.export(path if Path(path).suffix else f"{path}.md")
-    _say(f"written to {path}; a path ending in .json holds the whole tree, to be imported again.")
+    say(f"written to {path}; a path ending in .json holds the whole tree, to be imported again.")
 
 
 def _import(session: Session, words: Words) -> None:
     given = words.read(("path", {}), ("name", {"nargs": "?"}))
     talk = session.talks.import_file(given.path, given.name)
-    _say(f"{talk.name}: {len(talk.tree.turns):,} turns. Go on with %%llm -c {talk.name!r}.")
-
-
-def _say(text: str) -> None:
-    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+    say(f"{talk.name}: {len(talk.tree.turns):,} turns. Go on with %%llm -c {talk.name!r}.")
 
 
 _VERBS: Final[Mapping[str, Callable[[Any, Any], pd.DataFrame | None]]] = {

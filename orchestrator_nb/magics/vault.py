@@ -18,9 +18,8 @@ from orchestrator_nb.magics.args import nearest
 from orchestrator_nb.magics.literals import kind_of, refuse_all
 from orchestrator_nb.magics.manual import VAULT, vault_help
 from orchestrator_nb.magics.place import takes_widgets
-from orchestrator_nb.magics.shell import Shell, display
+from orchestrator_nb.magics.shell import Shell, display, say
 from orchestrator_nb.magics.words import split
-from orchestrator_nb.results.safe_text import plain
 from orchestrator_nb.vault import telling
 from orchestrator_nb.vault.vault import Fact
 
@@ -61,12 +60,12 @@ def run(line: str, magics: Magics) -> Any:
     _refuse_literals(magics.shell, verb, rest)
     words = _words(verb, rest)
     if (keyring := _keyring(verb, magics)) is None:
-        return _say("no vault is open in this kernel.")
+        return say("no vault is open in this kernel.")
     try:
         return _VERBS[verb](keyring, words)
     finally:
         for notice in keyring.notices:
-            _say(f"note: {notice}")
+            say(f"note: {notice}")
 
 
 def _keyring(verb: str, magics: Magics) -> Keyring | None:
@@ -178,7 +177,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, bool]]] = {
 def _status(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
     for line in keyring.about():
-        _say(line)
+        say(line)
 
 
 def _panel(keyring: Keyring, words: Words) -> None:
@@ -203,7 +202,7 @@ def _unlock(keyring: Keyring, words: Words) -> None:
     was_open = keyring.vault.still_open()
     keyring.unlock()
     status = keyring.status()
-    _say(
+    say(
         f"{'open already' if was_open else 'open'}; it locks after {telling.span(status.idle_left_s)} without use, in {telling.span(status.limit_left_s)} in any case."
     )
 
@@ -211,18 +210,18 @@ def _unlock(keyring: Keyring, words: Words) -> None:
 def _lock(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
     keyring.lock()
-    _say("locked; keys and values are wiped from this kernel." if keyring.vault.exists else "there is no vault yet.")
+    say("locked; keys and values are wiped from this kernel." if keyring.vault.exists else "there is no vault yet.")
 
 
 def _set(keyring: Keyring, words: Words) -> None:
     [name] = words.names(1, 1)
-    _say(telling.stored(keyring.set(name, origins=words.options.get("--origin", ()))))
+    say(telling.stored(keyring.set(name, origins=words.options.get("--origin", ()))))
 
 
 def _remove(keyring: Keyring, words: Words) -> None:
     [name] = words.names(1, 1)
     keyring.remove(name)
-    _say(f"{name} is removed. The vendor still takes it: revoke it there if nobody should use it any more.")
+    say(f"{name} is removed. The vendor still takes it: revoke it there if nobody should use it any more.")
 
 
 def _list(keyring: Keyring, words: Words) -> pd.DataFrame:
@@ -250,28 +249,24 @@ def _import(keyring: Keyring, words: Words) -> None:
     else:
         found = keyring.import_file(source, *names, **how)
     for line in found.lines():
-        _say(line)
+        say(line)
 
 
 def _passwd(keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
     keep = "--keep-backups" in words.options
     keyring.passwd(keep_backups=keep)
-    _say(f"the password is changed; backups under the old one are {'kept' if keep else 'deleted'}.")
+    say(f"the password is changed; backups under the old one are {'kept' if keep else 'deleted'}.")
 
 
 def _origins(keyring: Keyring, words: Words) -> None:
     name, *urls = words.names(1)
-    _say(telling.stored(keyring.origins(name, *urls)))
+    say(telling.stored(keyring.origins(name, *urls)))
 
 
 def _help(_keyring: Keyring, words: Words) -> None:
     words.names(0, 0)
-    _say(vault_help())
-
-
-def _say(text: str) -> None:
-    print(plain(text))  # noqa: T201  # a magic answers on the cell's output
+    say(vault_help())
 
 
 _VERBS: Final[Mapping[str, Callable[[Keyring, Words], Any]]] = {

@@ -47,13 +47,18 @@ class Answers:
         self._numbers = numbers()
         self._lock = threading.Lock()
         self._unwritten: dict[tuple[str, str], tuple[int, str, float]] = {}
+        self._last: float | None = None
         self._set_back = False
 
     def begin(self) -> None:
-        """A run begins: whether the clock has been set back since the store was written to. Raises `StoreError`."""
-        with self._database.reading() as connection:
-            (last,) = connection.execute(_LAST).fetchone()
-        self._set_back = last is not None and last > self._database.clock.wall()
+        """A run begins: whether the clock has been set back since the store was written to, as it was found, or from here. Raises `StoreError`."""
+        now = self._database.clock.wall()
+        if self._last is None:
+            with self._database.reading() as connection:
+                (found,) = connection.execute(_LAST).fetchone()
+            self._last = found or now
+        self._set_back = self._last > now
+        self._last = max(self._last, now)
 
     def get(self, key: str, space: str) -> Response | None:
         """The newest answer to this question, as it was given; ``None`` for none, and for one that is damaged."""

@@ -309,10 +309,9 @@ class Chat(Pane):
     def _facts_of(self, turn: Turn) -> Facts:
         """What is known of its answer; of one that another pane or another day gave, what the store knows."""
         if turn.id not in self._facts and turn.call:
-            self._facts[turn.id] = {}
             with suppress(OrchestratorError):  # a run that the store does not have
                 run = self._session.retold(turn.call.rpartition("-")[0])
-                self._facts[turn.id] = next((facts_of(call) for call in run.calls if call.id == turn.call), {})
+                self._facts.update((turn.id, facts_of(call)) for call in run.calls if call.id == turn.call)
         return self._facts.get(turn.id, {})
 
     def _path(self, tree: Tree) -> tuple[Turn, ...]:

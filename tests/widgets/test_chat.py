@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -353,11 +352,11 @@ def test_long_branches_are_gone_to_and_a_home_that_is_not_there_is_said(chat):
 
 
 def arrives(chat, what):
-    """Until the browser is told so."""
-    until = time.monotonic() + 20
-    while not any(what(one) for one in list(chat.sent)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    """The browser is told so when everybody has been told who watches."""
+    for thread in threading.enumerate():
+        if thread.name == "orchestrator-nb watchers":
+            thread.join(20)
+    assert any(what(one) for one in chat.sent)
 
 
 def test_what_is_said_in_a_cell_or_in_another_pane_is_shown_at_once(chat, session):
