@@ -32,12 +32,12 @@ from orchestrator_nb.kernel.stopping import stopped_by
 from orchestrator_nb.messages import Message
 from orchestrator_nb.prompts.grid import rows_of
 from orchestrator_nb.prompts.options import params_of
-from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN, call_of
+from orchestrator_nb.retold import OF_CHAIN, call_of
 from orchestrator_nb.running import Asked, Running
 from orchestrator_nb.runs import Call, Chained, Item
 from orchestrator_nb.source import AnswersFrom
 from orchestrator_nb.store.ledger import shown
-from orchestrator_nb.store.told import CallTold, RunTold
+from orchestrator_nb.store.told import NOT_ASKED, CallTold, RunTold
 from orchestrator_nb.structured import json_schema_of
 from orchestrator_nb.types import Handler
 
@@ -65,7 +65,7 @@ class Earlier:
     @property
     def spared(self) -> frozenset[int]:
         """Failures, which stay until there is something better."""
-        return frozenset(place.number for place in self.places if place.error and place.error["kind"] not in NOT_ASKED)
+        return frozenset(place.number for place in self.places if place.error and place.is_done)
 
     def place(self, index: int) -> int:
         """Calls are numbered by their place from the start."""

@@ -18,11 +18,11 @@ from orchestrator_nb.errors import UserError
 from orchestrator_nb.kernel.cached import Cache
 from orchestrator_nb.kernel.recorded import Book
 from orchestrator_nb.providers import PROVIDERS
-from orchestrator_nb.retold import NOT_ASKED, OF_CHAIN_AT_ITS_END, call_of, request_of, run_of
+from orchestrator_nb.retold import OF_CHAIN_AT_ITS_END, call_of, request_of, run_of
 from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.ledger import Ledger
 from orchestrator_nb.store.store import Store
-from orchestrator_nb.store.told import CallTold, RunTold, Spent, spent_of
+from orchestrator_nb.store.told import NOT_ASKED, CallTold, RunTold, Spent, spent_of
 from orchestrator_nb.types import Clock
 
 By = Literal["model", "day", "run", "notebook"]
@@ -193,11 +193,11 @@ class History:
         told, places = self._ledger().run(self.find(name, last).id)
         if "chain" in told.about:
             raise UserError(f"run {told.id} is a chain's; %chain resume {told.id} goes on with it.")
-        chosen = [place for place in places if _is_open(place) or (failed and place.error is not None)]
+        chosen = [place for place in places if not place.is_done or (failed and place.error is not None)]
         if not chosen:
             raise UserError(_complete(told, places))
         _of_the_same(told, simulating)
-        spared = frozenset(place.number for place in chosen if not _is_open(place))
+        spared = frozenset(place.number for place in chosen if place.is_done)
         models = {ref: catalog.find(ref) for ref in {place.model for place in chosen}}
         items = tuple(
             Item(_again(place, models[place.model]), place.row, place.repeat, place.inputs) for place in chosen
@@ -247,10 +247,6 @@ _OTHERS: Final = (
 def _of_the_same(told: RunTold, simulating: bool) -> None:
     if bool(told.about.get("simulated", False)) != simulating:
         raise UserError(_OTHERS[simulating].format(told.id))
-
-
-def _is_open(place: CallTold) -> bool:
-    return place.outcome is None or (place.error is not None and place.error["kind"] in NOT_ASKED)
 
 
 def _complete(told: RunTold, places: Sequence[CallTold]) -> str:

@@ -15,9 +15,6 @@ from orchestrator_nb.records import part_of
 from orchestrator_nb.runs import Call, Chained, Item, Run
 from orchestrator_nb.store.told import CallTold, RunTold
 
-NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
-"""Kinds of errors that say nothing of the question: resuming asks these."""
-
 
 def run_of(told: RunTold, places: list[CallTold]) -> Run:
     """The run, with a row for each of its places; one that has no outcome says so."""

@@ -13,7 +13,7 @@ from orchestrator_nb.config import Config
 from orchestrator_nb.diagnosis import Check, examine, missing_keys
 from orchestrator_nb.errors import ConfigError, VaultLocked
 from orchestrator_nb.forms import NOTHING, Forms
-from orchestrator_nb.kernel.portal import GRACE_S, Portal
+from orchestrator_nb.kernel.portal import CLOSING_S, Portal
 from orchestrator_nb.keyring import Keyring, follow, vault_for
 from orchestrator_nb.line import Line
 from orchestrator_nb.playing import Playing
@@ -175,7 +175,7 @@ class Wiring:
         with self._lock:
             dropping = self._drop_line()
         if dropping:  # not under the lock, which a run takes at its end
-            wait([dropping], GRACE_S)  # a loop that ends at once would leave the sockets open
+            wait([dropping], CLOSING_S)  # a loop that ends at once would leave the sockets open
         self.simulate(False)
 
     def _vault_of(self, config: Config) -> Keyring:

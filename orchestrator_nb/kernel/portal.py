@@ -7,7 +7,7 @@ Everything that touches the network lives on this loop; cells, scripts, foreign 
 - `wait` waits for it on a foreign loop (the kernel's), in ticks, because an interrupt does not wake a loop that sleeps
   (https://github.com/ipython/ipykernel/issues/881).
 
-An interrupt asks the job to stop and gives it a moment to settle, so that what was finished is still in the job: a fan-out answers a
+An interrupt asks the job to stop and gives it the time to settle, so that what was finished is still in the job: a fan-out answers a
 cancellation with the rows it has. The interrupt itself always goes on to the caller. A second one does not wait any more.
 """
 
@@ -22,8 +22,10 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-GRACE_S = 1.0
-"""How long an interrupted job may take to settle before its caller goes on without it."""
+GRACE_S = 5.0
+"""How long an interrupted job may take to settle before its caller goes on without it, and without its rows. It takes milliseconds, but what was answered is written down first, and a disk or a machine may be busy; who does not want to wait interrupts again."""
+CLOSING_S = 1.0
+"""How long what is left at the end may take to end."""
 TICK_S = 0.1
 """How often a waiting thread looks up."""
 
@@ -104,7 +106,7 @@ class Portal:
         """Wait for ``job`` on this thread, whatever runs here: nothing, a foreign loop, or our own loop.
 
         On our own loop (a plugin that calls the blocking API) the loop goes on beneath the call; such calls end last-in-first-out.
-        On `KeyboardInterrupt` the job is stopped (by ``stop``, else by cancelling), given a moment to settle, and the interrupt goes on.
+        On `KeyboardInterrupt` the job is stopped (by ``stop``, else by cancelling), given `GRACE_S` to settle, and the interrupt goes on.
         ``attend`` is called on this thread now and then.
         """
         if self._loop is not None and asyncio._get_running_loop() is self._loop:
@@ -179,7 +181,7 @@ def _serve(loop: OrchLoop) -> None:
             if tasks := asyncio.all_tasks(loop):
                 for task in tasks:
                     task.cancel()
-                loop.run_until_complete(asyncio.wait(tasks, timeout=GRACE_S))
+                loop.run_until_complete(asyncio.wait(tasks, timeout=CLOSING_S))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:

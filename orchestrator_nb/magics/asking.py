@@ -14,7 +14,7 @@ from orchestrator_nb.errors import UserError
 from orchestrator_nb.forecast import GLANCE
 from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.magics.args import Line, nearest, value_of
-from orchestrator_nb.magics.outcome import Interrupted, failure, interrupted
+from orchestrator_nb.magics.outcome import failure, interrupted, unsettled
 from orchestrator_nb.magics.place import execution_of, place_of
 from orchestrator_nb.magics.screen import Screen
 from orchestrator_nb.magics.screens import screen_for
@@ -36,7 +36,7 @@ class Asked:
     def end(self) -> pd.DataFrame:
         """Shows the final result and gives the frame. Raises `Interrupted` when a stopped job does not come to rest, for the user wants the cell back."""
         if not self.job.done:
-            raise Interrupted("stopped; some calls are still being cancelled, %llm last shows the rows when they are.")
+            raise unsettled(self.line.name)
         run = self.job.result()
         self.screen.finish(run, told=self.line.on_error != "return" and not self.line.quiet)
         return frame(run)

@@ -24,7 +24,7 @@ from orchestrator_nb.magics.chain_consent import Consent, consent_for
 from orchestrator_nb.magics.chain_preview import counted, preview
 from orchestrator_nb.magics.chain_values import broken, columns_of, given, missing
 from orchestrator_nb.magics.chain_watch import ChainScreen, screen_for
-from orchestrator_nb.magics.outcome import Interrupted
+from orchestrator_nb.magics.outcome import Interrupted, unsettled
 from orchestrator_nb.magics.place import place_of
 from orchestrator_nb.magics.shell import Shell, say
 from orchestrator_nb.prompts.template import fill
@@ -81,7 +81,7 @@ class ChainAsked:
     def end(self) -> pd.DataFrame:
         """Shows the final result and gives the frame. Raises `Interrupted` when a stopped job does not come to rest, for the user wants the cell back."""
         if not self.job.done:
-            raise Interrupted("stopped; some calls are still being cancelled, %llm last shows the rows when they are.")
+            raise unsettled(self.line.name)
         self.screen.finish(self.run, told=self.line.on_error != "return" and not self.line.quiet)
         return frame(self.run)
 

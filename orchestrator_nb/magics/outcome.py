@@ -28,6 +28,13 @@ def interrupted(run: Run, name: str | None) -> Interrupted:
     return Interrupted(f"stopped; {kept:,} of {len(run.calls):,} calls are finished, all rows are in {name or '_'}.")
 
 
+def unsettled(name: str | None) -> Interrupted:
+    """The sentence where the calls had not come to rest when the cell had to end."""
+    return Interrupted(
+        f"stopped, but some calls are still coming to rest and {name or '_'} is not assigned; %llm last shows the rows when they have."
+    )
+
+
 def failure(run: Run, name: str | None) -> OrchestratorError | None:
     """What to raise for the failed calls of ``run``: the error itself when there was one call, a count when there were several."""
     failed = [call for call in run.calls if call.error is not None]

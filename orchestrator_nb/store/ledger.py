@@ -6,14 +6,13 @@ the vendor may have billed it, so it counts at its worst case, apart from what i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, Literal
 
-from orchestrator_nb.calls import Response, Source, Usage
+from orchestrator_nb.calls import Response, Usage
 from orchestrator_nb.canonical import canonical, ordered
 from orchestrator_nb.catalog import ModelSpec
 from orchestrator_nb.errors import StoreError
@@ -23,7 +22,7 @@ from orchestrator_nb.store.answers import Answers, numbers, request_row, space_o
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.reading import Reading
 from orchestrator_nb.store.rows import Row, seal
-from orchestrator_nb.store.told import CallTold, RunTold, Spent
+from orchestrator_nb.store.told import CallTold, RunTold, Spent, kind_of, totals
 
 Billed = Literal["no", "maybe", "yes"]
 TOGETHER: Final = 500
@@ -43,21 +42,19 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Open:
-    """A run that is being written: its row's number, whether its rows must survive a power cut, and each place's newest source and failure."""
+    """A run that is being written: its row's number, whether its rows must survive a power cut, and each place's newest source and kind of error."""
 
     number: int
     durable: bool
     turn: int = 0
     """How often it was taken up again: an outcome of a later turn takes the place of an earlier one."""
-    outcomes: dict[int, tuple[Source, bool]] = field(default_factory=dict)
+    outcomes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     items: int = 0
 
     @property
     def totals(self) -> dict[str, Any]:
         """What a list of runs shows of it."""
-        sources = Counter(source for source, _ in self.outcomes.values())
-        failed = sum(failed for _, failed in self.outcomes.values())
-        return {"items": self.items, "done": len(self.outcomes), "failed": failed, "sources": dict(sources)}
+        return {"items": self.items, **totals(self.outcomes.values())}
 
 
 class Ledger:
@@ -107,7 +104,7 @@ class Ledger:
         """Write on in a run that was broken off; its places, so that only those without an outcome (or with an error) are asked. Raises `StoreError` for none."""
         told, places = self.run(run_id)
         outcomes = {
-            place.number: (place.outcome["source"], place.error is not None) for place in places if place.outcome
+            place.number: (place.outcome["source"], kind_of(place.outcome)) for place in places if place.outcome
         }
         number = self._reading.number(run_id)
         durable, turn = bool(told.about.get("durable")), self._reading.turn(number) + 1
@@ -180,7 +177,7 @@ class Ledger:
         digest = seal("calls", run.number, place, run.turn, key, written)
         kept = answer.values[0] if answer else None
         values = (next(self._numbers), run.number, place, run.turn, written, kept, bytes.fromhex(key), served, digest)
-        run.outcomes[place] = call.source, call.error is not None
+        run.outcomes[place] = call.source, call.error.kind if call.error else None
         row = Row("calls", values, run.durable)
         self._database.put(*((answer, row) if answer else (row,)), asked=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from orchestrator_nb.errors import StoreError
 from orchestrator_nb.records import response_of
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.rows import seal
-from orchestrator_nb.store.told import CallTold, RunTold, Spent
+from orchestrator_nb.store.told import CallTold, RunTold, Spent, kind_of, totals
 
 _RUNS: Final = (
     "SELECT runs.id, name, runs.at, runs.payload, runs.digest, ends.at, ends.payload, ends.digest"
@@ -69,12 +68,9 @@ class Reading:
                 newest[number] = json.loads(written)
             else:
                 damaged += 1
-        sources = Counter(outcome["source"] for outcome in newest.values())
-        failed = sum("error" in outcome for outcome in newest.values())
+        counted = totals((outcome["source"], kind_of(outcome)) for outcome in newest.values())
         [(items,)] = self._all("SELECT count(*) FROM items WHERE run = ?", run)
-        return replace(
-            told, items=items, done=len(newest), failed=failed, sources=dict(sources), damaged=told.damaged + damaged
-        )
+        return replace(told, items=items, **counted, damaged=told.damaged + damaged)
 
     def number(self, run_id: str) -> int:
         """The run's row."""
@@ -215,10 +211,9 @@ def read_answer(key: str, space: Any, good: Any, at: Any, written: Any, sealed: 
 
 
 def _summed(told: RunTold, places: list[CallTold]) -> RunTold:
-    sources = Counter(place.outcome["source"] for place in places if place.outcome)
-    done, failed = sum(place.is_done for place in places), sum(place.error is not None for place in places)
+    counted = totals((place.outcome["source"], kind_of(place.outcome)) for place in places if place.outcome)
     damaged = told.damaged + sum(place.damaged for place in places)
-    return replace(told, items=len(places), done=done, failed=failed, sources=dict(sources), damaged=damaged)
+    return replace(told, items=len(places), **counted, damaged=damaged)
 
 
 def _charged(sent: Mapping[str, Any], end: Mapping[str, Any]) -> Spent:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from orchestrator_nb.calls import Response
 
 ZERO = Decimal(0)
+NOT_ASKED: Final = frozenset({"budget", "cancelled", "skipped", "store"})
+"""Kinds of errors that say nothing of the question: resuming asks these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,24 @@ def spent_of(name: str, record: Mapping[str, Any]) -> Spent:
     return Spent(name, record["attempts"], billed, possibly, saved, record["ambiguous"], record["unpriced"])
 
 
+def kind_of(outcome: Mapping[str, Any]) -> str | None:
+    """The kind of an outcome's error; ``None`` for an answer."""
+    return outcome["error"]["kind"] if "error" in outcome else None
+
+
+def totals(outcomes: Iterable[tuple[str, str | None]]) -> dict[str, Any]:
+    """What a list of runs shows of the newest source and kind of error of each place: ``done``, ``failed`` and ``sources``, as in `RunTold`."""
+    done = [(source, kind) for source, kind in outcomes if kind not in NOT_ASKED]
+    sources = Counter(source for source, _ in done)
+    return {"done": len(done), "failed": sum(kind is not None for _, kind in done), "sources": dict(sources)}
+
+
 @dataclass(frozen=True, slots=True)
 class RunTold:
     """One run. ``started_at`` and ``ended_at`` are seconds since the epoch; a run without an end is under way, or its process was killed.
 
-    ``items`` were planned, ``done`` have an outcome, ``failed`` of these an error. ``sources`` counts outcomes by live, cache, replay, simulated.
+    ``items`` were planned, ``done`` were answered or have failed (``failed`` of them), and by which of live, cache, replay, simulated tells ``sources``.
+    What was stopped, or never sent, is not done.
     ``damaged`` counts rows whose seal is wrong; nothing of them is in any figure.
     """
 
@@ -83,7 +99,7 @@ class RunTold:
 
     @property
     def missing(self) -> int:
-        """Places without an outcome: what resuming would ask."""
+        """What resuming would ask."""
         return self.items - self.done
 
 
@@ -109,5 +125,5 @@ class CallTold:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is an outcome."""
-        return self.outcome is not None
+        """Whether it was answered or has failed; what was stopped, or never sent, resuming asks."""
+        return self.outcome is not None and kind_of(self.outcome) not in NOT_ASKED

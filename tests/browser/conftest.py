@@ -19,6 +19,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(5 * lab.PATIENCE_S))
             if NO_BROWSER:
                 item.add_marker(pytest.mark.skip(reason="ORCHESTRATOR_NB_NO_BROWSER=1"))
 

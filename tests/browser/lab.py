@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from urllib.parse import quote
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
+PATIENCE_S = 120
+"""How long anything may take: what is late on a busy machine is not wrong."""
 SHOTS = Path(__file__).parent / "shots"
 SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
@@ -34,6 +36,14 @@ SETTINGS = {
 }
 KEPT = ("home", "ipython", "settings", "workspaces")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def until(condition: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+    """Wait for what no page tells. Fails with what is ``told`` by then."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.1)
 
 
 def chromium() -> str:
@@ -78,7 +88,7 @@ class Server:
     def ask(self, method: str, path: str) -> bytes:
         """What the server's API gives."""
         request = urllib.request.Request(f"{self.base}/api/{path}?token={self.token}", method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.read()
 
 
@@ -152,10 +162,10 @@ def _environment(state: Path) -> dict[str, str]:
 
 
 def _wait_until_up(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"{server.base}/api/status?token={server.token}", timeout=1).close()
+            urllib.request.urlopen(f"{server.base}/api/status?token={server.token}", timeout=5).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
         else:
@@ -189,6 +199,7 @@ def browse() -> Iterator[Browser]:
 def page_of(browser: Browser) -> Iterator[Page]:
     """A page that shares no cookies, storage or settings with another."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
+    context.set_default_timeout(1_000 * PATIENCE_S)
     yield context.new_page()
     context.close()
 
@@ -203,12 +214,12 @@ class Notebook:
     def open(cls, page: Page, server: Server, name: str) -> Notebook:
         """Opens ``name`` in a fresh workspace."""
         page.goto(f"{server.base}/lab/workspaces/{secrets.token_hex(4)}/tree/{quote(name)}?token={server.token}&reset")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
         opened = cls(page)
         opened.wait_idle()
         return opened
 
-    def wait_idle(self, timeout_s: float = 60) -> None:
+    def wait_idle(self, timeout_s: float = PATIENCE_S) -> None:
         """Until the kernel has nothing to do."""
         self.page.wait_for_function(
             """() => { const w = window.jupyterapp?.shell.currentWidget;
@@ -227,13 +238,13 @@ class Notebook:
                        window.jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.__ran = true }) }"""
         )
 
-    def run_all(self, timeout_s: float = 90) -> None:
+    def run_all(self) -> None:
         """Run All, to the end."""
         self.start_all()
-        self.wait_ran(timeout_s)
+        self.wait_ran()
 
-    def wait_ran(self, timeout_s: float = 90) -> None:
-        """Until Run All has ended."""
+    def wait_ran(self, timeout_s: float = PATIENCE_S) -> None:
+        """Until what was run has ended."""
         self.page.wait_for_function("() => window.__ran === true", timeout=timeout_s * 1000)
         self.wait_idle()
 
@@ -255,10 +266,10 @@ class Notebook:
         self.start_cell(cell)
         self.wait_ran()
 
-    def run_cells_from(self, cell: int, timeout_s: float = 60) -> None:
+    def run_cells_from(self, cell: int) -> None:
         """Run this cell and all below, to the end."""
         self.start_cell(cell, "run-all-below")
-        self.wait_ran(timeout_s)
+        self.wait_ran()
 
     def sources(self) -> list[str]:
         """The code of each code cell."""
@@ -281,11 +292,34 @@ class Notebook:
             cell,
         )
 
+    def watch(self, cell: int) -> None:
+        """Keep every state of a code cell's output area from now on, for `seen`: the page sees them all, however seldom a test looks."""
+        self.page.evaluate(
+            """i => { const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[i]; const seen = window.__seen = [];
+                      const look = () => {
+                          const text = cell.querySelector('.jp-OutputArea')?.innerText ?? '';
+                          if (text !== seen.at(-1)) seen.push(text);
+                      };
+                      new MutationObserver(look).observe(cell, {subtree: true, childList: true, characterData: true}) }""",
+            cell,
+        )
+
+    def seen(self) -> list[str]:
+        """The texts of the watched output area, the first first."""
+        return self.page.evaluate("() => window.__seen")
+
     def scroll_through(self) -> None:
         """Bring every cell into view once: Lab draws cells only when they are near."""
         cells = self.page.locator(".jp-Notebook .jp-Cell")
         for index in range(cells.count()):
             cells.nth(index).scroll_into_view_if_needed()
+
+    def keep_widget_state(self) -> None:
+        """From now on a saved notebook has the state of its widgets in it."""
+        self.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
+        self.page.wait_for_function(
+            "() => window.jupyterapp.commands.isToggled('@jupyter-widgets/jupyterlab-manager:saveWidgetState')"
+        )
 
     def save(self) -> None:
         """Save, and wait until the file is written."""

@@ -44,7 +44,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
     page = notebook.page
     notebook.run_all()
     widget = page.locator(".onb-editor")
-    widget.locator(".onb-step").first.wait_for(timeout=20_000)
+    widget.locator(".onb-step").first.wait_for()
     assert widget.locator(".onb-step").count() == 7
     assert widget.locator(".react-flow__edge-path").count() >= 3
     widget.locator(".onb-canvas").focus()
@@ -102,7 +102,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
     widget.get_by_role("button", name="Run …").click()
     widget.get_by_label("topic").fill("sea ice")
     widget.get_by_role("button", name="Run now").press("Enter")
-    widget.locator("[data-path=judge][data-state=done]").wait_for(timeout=20_000)
+    widget.locator("[data-path=judge][data-state=done]").wait_for()
     notebook.shoot("editor-ran")
     found = {"light": serious(page, ".onb-editor")}
     widget.get_by_role("button", name="Save", exact=True).click()

@@ -38,7 +38,7 @@ def test_all_widgets_can_be_seen_and_read_whatever_the_colours_and_the_size_and_
     notebook.run_all()
     assert notebook.errors() == []
     for name, _ in WIDGETS.values():
-        page.locator(f".onb-{name}").first.wait_for(timeout=20_000)
+        page.locator(f".onb-{name}").first.wait_for()
     page.locator(".onb-grid [role=gridcell]").first.wait_for()
     page.locator(".onb-runs .onb-run").first.wait_for()
     found = {}

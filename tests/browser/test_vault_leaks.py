@@ -5,7 +5,6 @@ import secrets
 import sys
 from pathlib import Path
 
-import pytest
 from nbconvert import get_exporter
 
 from orchestrator_nb.simulator import Simulator
@@ -13,7 +12,6 @@ from orchestrator_nb.simulator import Simulator
 sys.path.insert(0, str(Path(__file__).parents[1] / "security"))
 from probe import Search
 
-pytestmark = pytest.mark.timeout(300)
 FORMATS = {"html": ".html", "markdown": ".md", "script": ".py", "latex": ".tex", "slides": ".slides.html"}
 CALLS = [f"%%llm lab/openai/gpt-oss-120b\nQuestion {n}." for n in range(12)] + [
     f"%%llm lab/sim-{fault} -o max_tokens 400\nSay it." for fault in ("401", "echo-headers", "echo-answer", "500")
@@ -30,13 +28,13 @@ def typed(notebook, cell, *answers, shot=None):
         cell,
     )
     for number, answer in enumerate(answers):
-        field = page.wait_for_selector(".jp-Stdin-input", timeout=30_000)
+        field = page.wait_for_selector(".jp-Stdin-input")
         assert field.get_attribute("type") == "password"
         field.fill(answer)
         if shot and not number:
             notebook.shoot(shot)
         field.press("Enter")
-        page.wait_for_function("field => !field.isConnected", arg=field, timeout=30_000)
+        page.wait_for_function("field => !field.isConnected", arg=field)
     notebook.wait_ran()
 
 
@@ -108,14 +106,10 @@ def test_the_search_finds_what_a_password_widget_leaves(open_notebook, server):
     notebook = open_notebook("widget.ipynb", [WIDGET])
     notebook.run_all()
     field = notebook.page.locator("input[type=password]").first
-    field.wait_for(state="visible", timeout=30_000)
+    field.wait_for(state="visible")
     field.fill(secret)
     field.press("Tab")
-    notebook.page.wait_for_timeout(500)
-    notebook.page.evaluate(
-        "() => { window.jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState') }"
-    )
-    notebook.page.wait_for_timeout(500)
+    notebook.keep_widget_state()
     notebook.save()
     hits = everything(server, Search(secret))
     assert "end: file widget.ipynb" in hits

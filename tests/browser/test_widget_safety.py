@@ -125,8 +125,8 @@ def test_no_payload_runs_or_calls_home_in_any_field_of_a_widget_nor_when_reopene
     page = notebook.page
     notebook.run_all()
     assert notebook.errors() == []
-    page.locator(".onb-runs .onb-run").first.wait_for(timeout=20_000)
-    page.locator(".onb-chat article").first.wait_for(timeout=20_000)
+    page.locator(".onb-runs .onb-run").first.wait_for()
+    page.locator(".onb-chat article").first.wait_for()
     for button in page.get_by_role("button", name="Search, compare and rate").all():
         button.click()
     in_every_cell(page)

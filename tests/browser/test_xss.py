@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lab
+
 PAYLOADS = Path(__file__).parents[1] / "results" / "xss_payloads.json"
 
 SETUP = """
@@ -94,7 +96,7 @@ def look(notebook):
 def export(notebook):
     """The notebook as the HTML page that nbconvert makes."""
     command = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook)]
-    subprocess.run(command, check=True, capture_output=True, timeout=90)
+    subprocess.run(command, check=True, capture_output=True, timeout=lab.PATIENCE_S)
     return notebook.with_suffix(".html")
 
 
@@ -102,7 +104,7 @@ def test_no_payload_runs_or_calls_home_on_any_display_path_nor_when_reopened(ope
     assert len(json.loads(PAYLOADS.read_text())["payloads"]) >= 34
     order = ["answer", "compare", "compared", "frames", "prompts", "prompted", "stacked", "errors", "thinking", "live"]
     notebook = open_notebook("xss.ipynb", [setup_cell(beacon), *({**PATHS, **GRID}[name] for name in order)])
-    notebook.run_all(120)
+    notebook.run_all()
     assert notebook.errors() == []
     for number, name in enumerate(order, 1):
         shown = notebook.output(number)
@@ -131,7 +133,7 @@ def test_the_control_fires(open_notebook, beacon):
     )
     notebook.run_all()
     assert notebook.errors() == []
-    ran, _ = look(notebook)
-    assert len(ran) >= 9
-    assert len({path for path in beacon[1] if "control" in path}) >= 5
+    look(notebook)
+    notebook.page.wait_for_function(f"() => ({ALERT})().length >= 9")
+    lab.until(lambda: len({path for path in beacon[1] if "control" in path}) >= 5, lambda: beacon[1])
     beacon[1].clear()

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from orchestrator_nb.kernel import portal as kernel
 from orchestrator_nb.kernel.portal import OrchLoop, Portal
 
 
@@ -189,7 +190,8 @@ def test_what_an_interrupted_job_had_finished_is_in_the_job(portal):
 
 
 @pytest.mark.alone
-def test_a_job_that_will_not_stop_holds_the_caller_up_for_a_second_at_most(portal):
+def test_a_job_that_will_not_stop_holds_the_caller_up_for_a_moment_at_most(portal, monkeypatch):
+    monkeypatch.setattr(kernel, "GRACE_S", 0.5)
     started, released = threading.Event(), threading.Event()
 
     async def stubborn():

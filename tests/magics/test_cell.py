@@ -8,6 +8,9 @@ import pytest
 
 from orchestrator_nb.config import choose_profile
 from orchestrator_nb.errors import OrchestratorError
+from orchestrator_nb.magics.args import parse
+from orchestrator_nb.magics.asking import begin
+from orchestrator_nb.magics.outcome import Interrupted
 
 
 def run(shell, text):
@@ -323,3 +326,15 @@ def test_above_a_large_grid_stands_what_it_will_take(shell, capsys):
 )
 def test_a_dry_run_of_what_cannot_be_asked_is_one_sentence(shell, cell):
     assert fail(shell, cell).count("\n") == 0
+
+
+def test_a_stopped_cell_that_does_not_come_to_rest_is_given_back_and_says_that_the_rows_are_to_come(shell, capsys):
+    shell.session.simulator.say("slowly", "late", delay=60)
+    asked = begin(parse("rows << sonnet"), "Tell it slowly.", shell.session, shell)
+    with pytest.raises(Interrupted, match="still coming to rest and rows is not assigned; %llm last shows the rows"):
+        asked.end()
+    asked.job.stop()
+    assert asked.job.wait(20)
+    capsys.readouterr()
+    run(shell, "%llm last")
+    assert "cancelled" in capsys.readouterr().out

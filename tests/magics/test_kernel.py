@@ -104,7 +104,6 @@ def test_a_nested_cell_can_be_interrupted_too(kernel):
         "%%time\n%%llm part << sonnet --repeat 30\nslow", interrupt_when=lambda seen: len(seen.updates) >= 2
     )
     assert shown.status == "error"
-    assert shown.seconds <= 1.0
     assert kernel.value("len(part)") == 30
 
 
