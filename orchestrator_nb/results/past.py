@@ -17,7 +17,7 @@ RUNS: Final = {
     "models": "object",
     "calls": "Int64",
     "failed": "Int64",
-    "missing": "Int64",  # places without an outcome: the kernel ended before
+    "missing": "Int64",  # what resuming asks: stopped, never sent, or the kernel ended before
     "cost_usd": "float64",
     "possibly_usd": "float64",
     "saved_usd": "float64",

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from orchestrator_nb.calls import Cost, Params, Request, Usage
 from orchestrator_nb.catalog import ModelSpec, Vendor
-from orchestrator_nb.errors import RateLimited, StoreError
+from orchestrator_nb.errors import Cancelled, RateLimited, StoreError
 from orchestrator_nb.messages import Message
 from orchestrator_nb.runs import Call, Item
 from orchestrator_nb.store.answers import Answers
 from orchestrator_nb.store.database import Database
 from orchestrator_nb.store.ledger import Ledger
+from orchestrator_nb.store.told import NOT_ASKED
 
 
 def test_a_run_comes_back_as_it_was(ledger, whole_run, answer):
@@ -65,6 +66,23 @@ def test_a_failed_call_keeps_its_error_and_the_text_that_had_come(ledger, questi
         "request_id": "q1",
     }
     assert place.response == partial
+
+
+@pytest.mark.parametrize("kind", sorted(NOT_ASKED))
+def test_what_was_stopped_or_never_sent_is_missing_and_has_not_failed(ledger, question, answer, kind):
+    items = [Item(question(number), number) for number in range(3)]
+    ledger.begin("run", items, {})
+    ledger.finished("run", 0, Call(items[0], "run-0", answer(0)))
+    ledger.finished("run", 1, Call(items[1], "run-1", error=RateLimited("wait.", kind="rate_limit")))
+    ledger.finished("run", 2, Call(items[2], "run-2", error=Cancelled("stopped.", kind=kind)))
+    ledger._database.flush()
+    told, places = ledger.run("run")
+    assert (told.items, told.done, told.failed, told.missing, told.sources) == (3, 2, 1, 1, {"live": 2})
+    assert [place.number for place in places if not place.is_done] == [2]
+    assert ledger.runs() == [told], "while it goes on"
+    ledger.ended("run")
+    assert ledger.runs() == [ledger.run("run")[0]]
+    assert (ledger.runs()[0].failed, ledger.runs()[0].missing) == (1, 1)
 
 
 def test_an_attempt_whose_end_nobody_wrote_counts_at_its_worst_case(ledger, question):
