@@ -32,7 +32,7 @@ def under_way(notebook):
 def opened(notebook):
     """The grid of the ended run, as this page finds it."""
     grid = notebook.page.locator(".onb-grid")
-    grid.get_by_text("12 of 12 calls").wait_for()
+    grid.get_by_text("12 of 12 calls").first.wait_for()
     assert not re.search(ALONE, notebook.output(1))
     if (search := grid.get_by_role("button", name="Search, compare and rate")).is_visible():
         search.click()
@@ -73,7 +73,7 @@ def test_whatever_happens_to_the_page_the_store_is_complete_and_the_rest_can_be_
     line = page.locator(".onb-runs .onb-run").first
     line.wait_for()
     again.shoot("broken-off")
-    line.get_by_text("broken off").wait_for()
+    line.get_by_text("broken off").first.wait_for()
     assert calls_of(server) == [12, 10]
     assert "10 of 12" in line.inner_text()
     line.get_by_role("button").click()

@@ -62,21 +62,21 @@ def test_a_chat_is_led_with_the_keyboard_and_stays_readable_and_harmless(open_no
     page.keyboard.press("Enter")
     page.keyboard.type("Name a metal.")  # at once: who types on does not wait for the kernel
     page.keyboard.press("Enter")
-    chat.locator(".onb-turns article[aria-label='turn 501'] .onb-foot", has_text="haiku").wait_for()
+    chat.locator(".onb-turns article[aria-label='turn 501'] .onb-foot", has_text="haiku").first.wait_for()
     assert field.input_value() == ""
 
     chat.get_by_label("Edit question 501 and ask again").press("Enter")
     page.keyboard.type("Name a salt instead of: ")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    chat.get_by_text("2 of 2").wait_for()
+    chat.get_by_text("2 of 2").first.wait_for()
     chat.get_by_label("the branch before").last.press("Enter")
-    chat.get_by_text("1 of 2").wait_for()
+    chat.get_by_text("1 of 2").first.wait_for()
     notebook.shoot("chat-light")
 
     field.press_sequentially("/nonsense")
     page.keyboard.press("Enter")
-    chat.get_by_text("/help lists them").wait_for()
+    chat.get_by_text("/help lists them").first.wait_for()
     assert field.input_value() == "/nonsense"
     assert page.evaluate(ALERT) == []
     assert chat.locator("img, script, iframe").count() == 0
@@ -137,7 +137,7 @@ def test_two_panes_show_one_chat_and_both_work_while_a_cell_runs(open_notebook):
     one.get_by_label("Question", exact=True).fill("Tell a long story.")
     one.get_by_label("Question", exact=True).press("Enter")
     for pane in (one, other):
-        pane.locator(".onb-arriving", has_text="once upon a time").wait_for()
+        pane.locator(".onb-arriving", has_text="once upon a time").first.wait_for()
     assert not notebook.ran(), "the cell below still runs"
     other.get_by_role("button", name="Stop").click()
     for pane in (one, other):

@@ -56,7 +56,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
     page.wait_for_function("() => document.activeElement.matches('textarea')")
     page.keyboard.type("b d a: ")
     page.keyboard.press("Tab")
-    widget.get_by_text("not saved").wait_for()
+    widget.get_by_text("not saved").first.wait_for()
     begun = text_of(widget, page)
     assert "# what is said here stays" in begun
     assert "b d a: Write about {{ topic }}." in begun
@@ -64,10 +64,10 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
 
     arrows = widget.locator(".react-flow__edge").count()
     widget.locator(".react-flow__edge", has_text="when").dispatch_event("click")
-    widget.get_by_text("Delete takes this arrow away").wait_for()
+    widget.get_by_text("Delete takes this arrow away").first.wait_for()
     notebook.shoot("edit-arrow")
     page.keyboard.press("Delete")
-    widget.locator(".onb-said", has_text="take it out of the text").wait_for()
+    widget.locator(".onb-said", has_text="take it out of the text").first.wait_for()
     assert widget.locator(".react-flow__edge").count() == arrows, "what a text names is not taken out of it"
 
     widget.locator(".onb-canvas").focus()
@@ -90,7 +90,7 @@ def test_a_chain_is_built_by_keys_alone_run_and_saved(open_notebook, server):
     field = widget.get_by_label("Prompt", exact=True)
     field.fill(f"{{% raw %}}{HOSTILE}{{% endraw %}}{{{{ nobody }}}}")
     page.keyboard.press("Tab")
-    widget.locator(".onb-problems", has_text="nobody").wait_for()
+    widget.locator(".onb-problems", has_text="nobody").first.wait_for()
     assert widget.locator(".onb-panel .onb-beside", has_text="nobody").count() == 1
     notebook.shoot("editor-problem")
     widget.locator(".onb-problems button").first.press("Enter")

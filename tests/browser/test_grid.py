@@ -56,12 +56,12 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     assert result.is_hidden()
 
     table = grid.get_by_role("grid")
-    grid.get_by_text(f"{2 * len(hostile)} of {2 * len(hostile)} calls, ended").wait_for()
+    grid.get_by_text(f"{2 * len(hostile)} of {2 * len(hostile)} calls, ended").first.wait_for()
     assert grid.get_by_role("gridcell").count() < 40  # only what is in sight
     table.focus()
     pressed(page, "ArrowDown", "Enter")
     detail = grid.get_by_role("region", name="One answer")
-    detail.get_by_text("lamp 1 turned").wait_for()
+    detail.get_by_text("lamp 1 turned").first.wait_for()
     assert hostile[1] in detail.inner_text()
     pressed(page, "Escape", "4", "b", "+")
     cell(grid, 1, 0).get_by_role("img", name="pinned as the best, rated 4 of 5, thumbs up").wait_for()
@@ -74,7 +74,7 @@ def test_a_fan_out_is_watched_stopped_compared_and_rated_with_the_keyboard_and_e
     pressed(page, "Escape")
     assert len(notebook.sources()) == 5  # no letter reached the notebook's shortcuts
     grid.get_by_role("searchbox").fill("LAMP 1 turned")
-    grid.get_by_text(f"1 of {len(hostile)} prompts").wait_for()
+    grid.get_by_text(f"1 of {len(hostile)} prompts").first.wait_for()
     cell(grid, 0, 0).click()
     detail.get_by_label("Note").fill("dull <b>but</b> true")
     page.keyboard.press("Enter")

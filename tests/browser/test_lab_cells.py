@@ -71,7 +71,7 @@ def test_the_interrupt_button_stops_a_fan_out_and_keeps_the_finished_rows(open_n
     notebook = open_notebook("interrupt.ipynb", cells)
     notebook.start_all()
     table = notebook.page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea")
-    table.get_by_text("10 of 50 calls").wait_for()
+    table.get_by_text("10 of 50 calls").first.wait_for()
     notebook.shoot("fan-out")
     notebook.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
     notebook.wait_ran()

@@ -65,7 +65,7 @@ def test_runs_are_found_opened_and_gone_on_with(open_notebook, server):
     notebook.shoot("runs-200-percent")
     page.set_viewport_size({"width": 1280, "height": 900})
     asking.get_by_role("button", name="Ask 1 call now").click()
-    panel.get_by_text("has ended").wait_for()
+    panel.get_by_text("has ended").first.wait_for()
     panel.locator(".onb-run").first.get_by_text("answered").wait_for()
     panel.get_by_role("button", name="Insert a cell with its frame").click()
     page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-CodeCell').length > 3")

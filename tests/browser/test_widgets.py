@@ -92,7 +92,7 @@ def test_models_are_picked_with_the_keyboard_alone_and_stay_in_the_saved_noteboo
     page.keyboard.press("Tab")
     page.keyboard.type("99")
     page.keyboard.press("Tab")
-    page.locator(".onb-preview", has_text="-o max_tokens 99").wait_for()
+    page.locator(".onb-preview", has_text="-o max_tokens 99").first.wait_for()
     notebook.shoot("picker")
     found = {"light": serious(page, ".onb-picker")}
     theme(notebook, DARK)
@@ -115,7 +115,7 @@ def test_models_are_picked_with_the_keyboard_alone_and_stay_in_the_saved_noteboo
         one.strip() for one in widget.locator(".onb-picked summary strong").all_inner_texts()
     }
     widget.get_by_role("button", name="Write").click()
-    page.get_by_text("models holds 2 names").wait_for()
+    page.get_by_text("models holds 2 names").first.wait_for()
     notebook.run_cells_from(len(notebook.sources()) - 1)
     assert "claude-sonnet" in notebook.output(len(notebook.sources()) - 1)
     assert page.evaluate(ALERT) == []
@@ -174,7 +174,7 @@ def test_what_is_typed_into_the_vaults_form_crosses_the_wire_once_and_stays_nowh
     assert sum(frame.count(password.encode()) for frame in frames["sent"]) == 3  # twice for the new one, once to unlock
     assert sum(frame.count(key.encode()) for frame in frames["sent"]) == 1
     page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart() }")
-    form.get_by_text("The kernel has gone").wait_for()
+    form.get_by_text("The kernel has gone").first.wait_for()
     assert "open" not in form.inner_text()  # nothing is open any more
     for path in server.root.parent.rglob("*"):
         if path.is_file():
