@@ -176,17 +176,27 @@ def test_json_lines_and_csv_can_be_read_back():
     assert back["error_kind"].fillna("").tolist() == ["", "rate_limit"]
 
 
+def seconds_of(act):
+    start = time.process_time()
+    act()
+    return time.process_time() - start
+
+
+def bare_frame():
+    """As many rows and about as many columns, made by pandas of dicts that are there: what this machine takes today."""
+    same = {f"text{n}": "x" for n in range(12)} | {f"number{n}": 1.5 for n in range(12)}
+    pd.DataFrame([{**same, "n": n, "text": f"a{n}"} for n in range(100_000)])
+
+
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_hundred_thousand_rows_take_about_a_second_and_less_than_200_mib():
+def test_a_hundred_thousand_rows_take_a_few_times_as_long_as_a_bare_frame_and_less_than_200_mib():
     big = run(*(call(item(f"p{n}", row=n, inputs={"n": n}), answer(f"a{n}"), id=f"c{n}") for n in range(100_000)))
-    start = time.process_time()
-    frame(big)
-    took = time.process_time() - start
+    bare, took, again = seconds_of(bare_frame), seconds_of(lambda: frame(big)), seconds_of(bare_frame)
     tracemalloc.start()
     shown = frame(big)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(shown) == 100_000
-    assert took <= 2.5  # 0.8 s where the keys are known, 1.3 s where not, on a quiet machine; tests share theirs
+    assert took <= 8 * max(bare, again)  # 3 to 4 are usual: 0.8 s where the keys are known, 1.3 s where not
     assert peak <= 200 * 2**20
