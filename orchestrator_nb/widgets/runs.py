@@ -24,10 +24,11 @@ from orchestrator_nb.job import Job, Plan
 from orchestrator_nb.kernel.amounts import usd_of
 from orchestrator_nb.kernel.clock import SystemClock
 from orchestrator_nb.magics.place import place_of
-from orchestrator_nb.runs import Call
+from orchestrator_nb.runs import Call, Run
 from orchestrator_nb.sessions import Session
 from orchestrator_nb.store.firsts import firsts
 from orchestrator_nb.store.store import Store
+from orchestrator_nb.store.told import NOT_ASKED
 from orchestrator_nb.widgets import still
 from orchestrator_nb.widgets.bundles import code, style
 from orchestrator_nb.widgets.pane import Pane
@@ -225,6 +226,13 @@ class RunPanel(Pane):
             if ended is None:
                 self._say(f"Run {run} could not go on: {why}", problem=True)
                 continue
-            failed = sum(call.error is not None for call in ended.calls)
-            left = f"; {failed:,} of its calls failed" if failed else ""
-            self._say(f"Run {run} has ended{left}. %llm show {run} gives its frame.", problem=bool(failed))
+            told = _left(ended)
+            self._say(f"Run {run} has ended{told}. %llm show {run} gives its frame.", problem=bool(told))
+
+
+def _left(run: Run) -> str:
+    """What of a run has no answer, and why."""
+    kinds = [call.error.kind for call in run.calls if call.error]
+    left = sum(kind in NOT_ASKED for kind in kinds)
+    told = [f"{number:,} {what}" for number, what in ((len(kinds) - left, "failed"), (left, "left to ask")) if number]
+    return f"; {', '.join(told)}" if told else ""

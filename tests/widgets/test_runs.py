@@ -223,7 +223,20 @@ def test_what_was_begun_here_is_stopped_here(panel, session):
     assert listed(panel)["runs"][0]["mine"] == {"done": 0, "size": 1}
     assert "Stopping" in hear(panel, kind="stop", run=run)["said"]["text"]
     assert panel._going[run].job.wait(20)
-    assert "1 of its calls failed" in hear(panel, kind="list", wanted=ALL, **{"from": 0})["said"]["text"]
+    assert "has ended; 1 failed. %llm show" in hear(panel, kind="list", wanted=ALL, **{"from": 0})["said"]["text"]
+
+
+def test_what_is_stopped_again_is_still_left_to_ask(panel, session):
+    session.simulator.say("slow", "late", delay=600)
+    job = session.start(session.plan("slow", ["sonnet"]))
+    job.stop()
+    assert job.wait(20)
+    run = job.run.id
+    hear(panel, kind="estimate", run=run, errors=False)
+    hear(panel, kind="start", run=run, errors=False, most="")
+    hear(panel, kind="stop", run=run)
+    assert panel._going[run].job.wait(20)
+    assert "has ended; 1 left to ask. %llm show" in hear(panel, kind="list", wanted=ALL, **{"from": 0})["said"]["text"]
 
 
 def test_what_is_begun_here_asks_nobody_for_a_password_and_goes_where_the_run_began(panel, session, monkeypatch):
