@@ -551,7 +551,9 @@ class Session:
     def _default_model(self) -> str:
         if model := self.config.settings.model:
             return model
-        raise UserError("name a model (%llm models lists them), or set one for good: %llm config model sonnet")
+        raise UserError(
+            "no model is named: name one (-m MODEL; %llm models lists them), or set one for good: %llm config model sonnet"
+        )
 
     def _params(self, options: Mapping[str, Any], schema: Any, json: bool, namespace: Mapping[str, Any]) -> Params:
         params = params_of({**self.config.settings.params.given, **options})

@@ -22,6 +22,8 @@ def connected(chain: Any, source: Place, target: Place) -> list[Change]:
         changes.insert(0, Put((*owner.place, "id"), owner.name))  # what is named keeps its name
     if isinstance(other.value, list):
         raise Refused(f"{other.name!r} is a list of steps; connect the first of them.")
+    if not isinstance(other.value, dict):
+        raise Refused(f"{other.name!r} is no step yet, so it takes no input: say what it does first.")
     _require_no_circle(chain, changes, one, other)
     return changes
 

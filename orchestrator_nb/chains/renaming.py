@@ -41,6 +41,8 @@ def renamed(chain: Any, place: Place, name: str) -> list[Change]:
         raise Refused("there is no such step any more.")
     if not spot.named:
         return list(_branch_renamed(chain, spot, name))
+    if not isinstance(spot.value, dict):
+        raise Refused("this is no step yet, so it has no name: say what it does first.")
     _require_name(name)
     if name != spot.name and name in taken_names(chain):
         raise Refused(f"{name!r} is taken already; take another name.")

@@ -191,9 +191,10 @@ class Rooms:
         if ref.name in _ONLY:
             message = f"{ref.name!r} {_ONLY[ref.name]}."
         else:
+            known = ref.visible - {*ref.path.split(".")}  # not the step itself, nor those that it is a part of
             hint = (
-                nearest(ref.name, sorted(ref.visible))
-                or f"; known here: {', '.join(sorted(ref.visible - _ONLY.keys()))}.{DECLARE}"
+                nearest(ref.name, sorted(known))
+                or f"; known here: {', '.join(sorted(known - _ONLY.keys())) or 'nothing'}.{DECLARE}"
             )
             message = f"{ref.name!r} is not known here{hint}"
         self._problem(ref.place, message, ref.path)

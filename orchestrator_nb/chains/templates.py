@@ -50,7 +50,7 @@ class Ready:
 
     def _value(self, key: str, value: Any) -> Any:
         if key not in self.parameters:
-            raise UserError(f"{unknown(key, self.parameters, f'parameter of the template {self.name!r}')}.")
+            raise UserError(f"{unknown(key, self.parameters, f'parameter {key!r} of the template {self.name!r}')}.")
         parameter = self.parameters[key]
         read = scalar(value) if isinstance(value, str) and parameter.type != "any" else value
         if parameter.type != "any" and not is_a(read, parameter.type):

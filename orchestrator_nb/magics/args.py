@@ -155,6 +155,9 @@ def parse(line: str) -> Line:
         raise UserError(_unknown_option(extras[0]))
     if comma := next((model for model in given.models if "," in model), None):
         raise UserError(f"models are separated by spaces: write {comma.replace(',', ' ').strip()}, not {comma!r}.")
+    if tape := next((model for model in given.models if model.endswith(".jsonl")), None):
+        mode = (given.source or "replay").partition(" ")[0]
+        raise UserError(f"{tape!r} is no model; a tape stands with its mode in quotes: --source '{mode} {tape}'.")
     values = vars(given)
     return Line(
         name=name,

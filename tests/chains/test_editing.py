@@ -317,6 +317,19 @@ def test_what_cannot_be_done_is_refused_with_its_reason(op, why):
         edited(SMALL, op)
 
 
+@pytest.mark.parametrize(
+    ("op", "why"),
+    [
+        ({"do": "rename", "place": ["steps", 1], "name": "b"}, "this is no step yet, so it has no name"),
+        ({"do": "connect", "source": ["steps", 0], "target": ["steps", 1]}, "is no step yet, so it takes no input"),
+        ({"do": "disconnect", "source": ["steps", 0], "target": ["steps", 1]}, "takes the value of the step before"),
+    ],
+)
+def test_an_empty_line_among_the_steps_is_no_step_yet(op, why):
+    with pytest.raises(Refused, match=re.escape(why)):
+        edited("steps:\n  - {id: a, prompt: x}\n  -\n", op)
+
+
 def test_an_arrow_is_an_input_and_taken_away_again():
     text = edit(SMALL, do="connect", source=["steps", 0], target=["steps", 2])
     assert value_in(text)["steps"][2]["input"] == "{{ draft }}"

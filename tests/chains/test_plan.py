@@ -163,6 +163,7 @@ WRONG = {
     "steps: [{id: a, prompt: x, when: 'a ='}]": "one thing too many",
     "steps: [{id: a, prompt: '{% for %}'}]": "Expected an expression",
     "steps: [{id: a, prompt: x}]\noutputs: {o: '{{ b }}'}": "'b' is not known here",
+    "steps: [{id: a, prompt: x}, {id: b, steps: [{id: c, prompt: '{{ nobody }}'}]}]": "known here: a, input.",
     "steps: [{id: a, prompt: x}]\noutputs: {o: '{{ a.b }}'}": "'schema'",
     "steps: [{role: critqu, prompt: x}]": "did you mean 'critique'?",
     "steps: [{persona: TechWriter, prompt: x}]": "did you mean 'technical_writer'?",

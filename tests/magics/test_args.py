@@ -76,6 +76,7 @@ def test_quotes_group_and_a_backslash_escapes_only_a_quote_or_itself():
         ("--temperature 0.5", "temperature is a parameter of the model: write -o temperature VALUE."),
         ("--max-tokens=200", "write -o max_tokens 200."),
         ("--help", "%%llm? in a cell of its own shows the help."),
+        ("sonnet --source record a.jsonl", "a tape stands with its mode in quotes: --source 'record a.jsonl'."),
         ("sonnet, flash", "models are separated by spaces: write sonnet, not 'sonnet,'"),
         ("sonnet,flash", "write sonnet flash, not 'sonnet,flash'"),
         ("answers = sonnet", "to keep the result in 'answers' write << instead of =, as in answers << sonnet."),

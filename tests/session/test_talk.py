@@ -165,7 +165,7 @@ def test_what_the_user_should_know_of_what_is_sent_is_said(opened, home):
     assert "1 of the answers that lab/one is shown as its own are the simulator's." in played
     chat = [{"role": "user", "content": "How?"}, {"role": "assistant", "content": "So.", "model": "elsewhere/one"}]
     (home / "chat.json").write_text(json.dumps(chat))
-    with pytest.raises(UserError, match="name a model"):
+    with pytest.raises(UserError, match="no model is named"):
         session.talks.import_file("chat.json").ask("And?")
 
 
