@@ -153,8 +153,9 @@ def _bind_row(chain: Chain, given: Mapping[str, Any], number: int) -> None:
     try:
         bind(chain, given)
     except ChainError as error:
+        hint = " Fill or drop such rows, or give the input 'default: null'." if None in given.values() else ""
         problems = [
-            replace(problem, message=f"row {number}: {problem.message}")
+            replace(problem, message=f"row {number}: {problem.message}{hint}")
             for problem in error.problems
             if isinstance(problem, Problem)
         ]

@@ -171,9 +171,9 @@ def test_over_a_frame_it_runs_for_each_row_and_one_failure_is_one_row(session, l
         ({}, None, "'topic' is missing"),
         ({"topic": 3}, None, "'topic' is a text"),
         ({"topic": "x", "tropic": 1}, None, "tropic.*did you mean 'topic'"),
+        ({}, [{"topic": "a"}, {"topic": None}], "row 1: .*null. Fill or drop such rows"),
         ({}, [{"other": 1}], "no column of the frame is an input"),
         ({}, [], "no rows"),
-        ({}, [{"topic": "a"}, {"topic": None}], "row 1"),
     ],
 )
 def test_inputs_that_do_not_fit_are_told_before_anything_is_asked(session, lab, given, over, words):
