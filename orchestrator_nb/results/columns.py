@@ -31,7 +31,7 @@ def typed(values: list[Any], dtype: str) -> Any:
         case "string":
             return _strings(values)
         case "object":
-            return _objects(values)
+            return _values(values)
         case "float64":
             return np.array(values, dtype="float64")
         case "datetime64[us, UTC]":
@@ -56,6 +56,11 @@ def _cell(value: str | None) -> Any:
     return pd.NA if value is None else value if value.isascii() else whole(value)
 
 
+def _values(values: Sequence[Any]) -> Any:
+    """Values of any kind; a text among them is mended, for a file takes this column too."""
+    return _objects([whole(value) if type(value) is str else value for value in values])
+
+
 def _objects(values: Sequence[Any]) -> Any:
     """An object array that holds lists and dicts as they are; ``np.array`` would unpack them."""
     array = np.empty(len(values), dtype=object)
@@ -68,7 +73,7 @@ def typed_if_possible(values: list[Any], dtype: str) -> Any:
     try:
         return typed(values, dtype)
     except (TypeError, ValueError, OverflowError, AttributeError):
-        return _objects(values)
+        return _values(values)
 
 
 def inferred(values: list[Any]) -> Any:
@@ -78,7 +83,7 @@ def inferred(values: list[Any]) -> Any:
         return typed_if_possible(values, dtype)
     if kinds == {int, float}:
         return typed_if_possible(values, "float64")
-    return pd.Series(_objects(values)).infer_objects() if kinds == {pd.Timestamp} else _objects(values)
+    return pd.Series(_objects(values)).infer_objects() if kinds == {pd.Timestamp} else _values(values)
 
 
 _DTYPE_FOR: Final[dict[type, str]] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}

@@ -167,6 +167,13 @@ def test_surrogates_are_mended_and_nul_is_kept():
     assert shown["text"][0] == "a\0b \N{REPLACEMENT CHARACTER} \N{GRINNING FACE}"
 
 
+def test_a_half_sign_among_values_of_several_kinds_is_mended_too():
+    cells = [call(item(inputs={"x": value}), answer(parsed="\ud800")) for value in ("\ud800", 1)]
+    shown = frame(run(*cells))
+    assert shown["x"].tolist() == ["\N{REPLACEMENT CHARACTER}", 1]
+    assert shown["parsed"].tolist() == ["\N{REPLACEMENT CHARACTER}"] * 2
+
+
 def test_json_lines_and_csv_can_be_read_back():
     shown = frame(run(call(), failed()))
     lines = [json.loads(line) for line in shown.to_json(orient="records", lines=True, date_format="iso").splitlines()]
