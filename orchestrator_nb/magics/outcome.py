@@ -30,8 +30,9 @@ def interrupted(run: Run, name: str | None) -> Interrupted:
 
 def unsettled(name: str | None) -> Interrupted:
     """The sentence where the calls had not come to rest when the cell had to end."""
+    how = f"{name} = %llm show last" if name else "%llm show last"
     return Interrupted(
-        f"stopped, but some calls are still coming to rest and {name or '_'} is not assigned; %llm last shows the rows when they have."
+        f"stopped, but some calls are still coming to rest and {name or '_'} is not assigned; when they have: {how}"
     )
 
 

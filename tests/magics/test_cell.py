@@ -328,13 +328,14 @@ def test_a_dry_run_of_what_cannot_be_asked_is_one_sentence(shell, cell):
     assert fail(shell, cell).count("\n") == 0
 
 
-def test_a_stopped_cell_that_does_not_come_to_rest_is_given_back_and_says_that_the_rows_are_to_come(shell, capsys):
+def test_a_stopped_cell_that_does_not_come_to_rest_is_given_back_and_says_how_to_have_the_rows(shell):
     shell.session.simulator.say("slowly", "late", delay=60)
     asked = begin(parse("rows << sonnet"), "Tell it slowly.", shell.session, shell)
-    with pytest.raises(Interrupted, match="still coming to rest and rows is not assigned; %llm last shows the rows"):
+    with pytest.raises(
+        Interrupted, match="still coming to rest and rows is not assigned; when they have: rows = %llm show last"
+    ):
         asked.end()
     asked.job.stop()
     assert asked.job.wait(20)
-    capsys.readouterr()
-    run(shell, "%llm last")
-    assert "cancelled" in capsys.readouterr().out
+    run(shell, "rows = %llm show last")
+    assert shell.user_ns["rows"].error_kind.tolist() == ["cancelled"]

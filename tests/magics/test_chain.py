@@ -266,10 +266,12 @@ def test_an_interrupt_keeps_what_is_done_and_names_the_way_on(shell):
     assert len(asked_of(shell)) == 1
 
 
-def test_a_stopped_chain_that_does_not_come_to_rest_gives_the_cell_back_and_says_that_the_rows_are_to_come(shell):
+def test_a_stopped_chain_that_does_not_come_to_rest_gives_the_cell_back_and_says_how_to_have_the_rows(shell):
     shell.session.simulator.say("Make it better", "late", delay=60)
     asked = begin(ChainLine(name="out", inputs={"topic": "x"}, quiet=True), REVIEW, shell.session, shell)
-    with pytest.raises(Interrupted, match="still coming to rest and out is not assigned; %llm last shows the rows"):
+    with pytest.raises(
+        Interrupted, match="still coming to rest and out is not assigned; when they have: out = %llm show last"
+    ):
         asked.end()
     asked.job.stop()
     assert asked.job.job.wait(20)
