@@ -141,6 +141,8 @@ describe("the list", () => {
   });
 });
 
+const offered = () => [...el.querySelectorAll("button")].map((one) => one.textContent);
+
 describe("one run", () => {
   const failed = run("r1", { state: "failed", failed: 2, calls: 3 });
 
@@ -164,6 +166,16 @@ describe("one run", () => {
     expect(found(el, ".onb-answers").textContent).toContain("7 more calls");
     toggle()?.click();
     expect(found(el, ".onb-details").hidden).toBe(true);
+  });
+
+  it("offers to resume what is left and to retry what failed, and neither where there is none", () => {
+    list([run("r1", { state: "broken off", calls: 9, done: 4, failed: 1 }), run("r2", { calls: 3, done: 3 })]);
+    toggle()?.click();
+    expect(offered()).toEqual(expect.arrayContaining(["Resume: 5 left …", "Retry errors: 1 …"]));
+    toggle()?.click();
+    list([run("r2", { state: "failed", calls: 3, done: 3, failed: 2 })]);
+    toggle()?.click();
+    expect(offered().filter((name) => /^(Resume|Retry)/.test(name ?? ""))).toEqual(["Retry errors: 2 …"]);
   });
 
   it("asks for its answers again when it has ended meanwhile", () => {
@@ -218,7 +230,7 @@ describe("one run", () => {
     toggle(1)?.click();
     press("Insert a cell that goes on");
     expect(kernel.last).toMatchObject({ kind: "cell", run: "r2", what: "resume" });
-    expect([...el.querySelectorAll("button")].map((one) => one.textContent)).not.toContain("Resume …");
+    expect(offered().filter((name) => name?.startsWith("Resume"))).toEqual([]);
   });
 
   it("puts the cell below this one, or says what to type where that cannot be", async () => {

@@ -187,7 +187,7 @@ export class Row {
     if (run.state === "running") return run.mine ? [...found, "Stop"] : found;
     const left = run.calls - run.done;
     if (run.chain) return run.state === "answered" ? found : [...found, GOES_ON];
-    if (left || run.failed) found.push(left ? `Resume: ${left} left …` : "Resume …");
+    if (left) found.push(`Resume: ${left} left …`);
     if (run.failed) found.push(`Retry errors: ${run.failed} …`);
     return found;
   }
