@@ -8,7 +8,7 @@ import pytest
 
 import orchestrator_nb
 from orchestrator_nb import ProviderError, Session, UserError
-from orchestrator_nb.calls import Started
+from orchestrator_nb.calls import Delta, Started
 from orchestrator_nb.errors import KeyMissing
 from orchestrator_nb.runs import Call
 
@@ -199,8 +199,11 @@ def test_what_is_stopped_while_simulating_is_not_taken_for_live(tmp_path):
     with Session.open(cwd=tmp_path, environ={"ORCHESTRATOR_NB_HOME": str(tmp_path)}) as opened:
         opened.simulate(True)
         opened.simulator.say("slow", "word " * 4000)
-        plan = opened.plan("slow", ["mini"], repeat=4)
-        run = opened.run(plan, parallel=2, timeout_s=2)
+        plan, some = opened.plan("slow", ["mini"], repeat=4), threading.Event()
+        job = opened.start(plan, parallel=2, progress=lambda _index, news: isinstance(news, Delta) and some.set())
+        assert some.wait(60)
+        job.stop()
+        run = job.result()
     kinds = {call.error.kind for call in run.calls}
     assert kinds == {"cancelled"}
     assert {call.source for call in run.calls} == {"simulated"}
